@@ -1,0 +1,1 @@
+"""Finding, comparing, scoring and recording images. Knows neither Dagster nor the web."""

@@ -1,0 +1,29 @@
+"""The errors a person can cause and mend. Each message names the value, the place and the remedy."""
+
+
+class DedupError(Exception):
+    """Anything that the command line prints as one line, with exit code 1."""
+
+
+class SettingsError(DedupError, ValueError):
+    """A setting is out of its range."""
+
+
+class NoImagesError(DedupError):
+    """The image folder is missing, cannot be listed, or holds nothing readable."""
+
+
+class StoreError(DedupError):
+    """The store cannot be opened, locked or written."""
+
+
+class DecisionError(DedupError, ValueError):
+    """The reviewed file cannot be applied; nothing was changed."""
+
+
+class NoSurvivorError(DecisionError):
+    """Decisions would remove every copy of a picture."""
+
+
+class EmbedderError(DedupError):
+    """An embedder is unknown, or its weights cannot be had."""

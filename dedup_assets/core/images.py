@@ -1,0 +1,229 @@
+"""One image file: reading it, what it is, and the small picture everything cheap is computed from."""
+
+import hashlib
+import io
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SKETCH_SIZE = 48
+MAX_PIXELS = 178_956_970  # where Pillow itself starts to suspect a decompression bomb
+
+_ORIENTATION = 0x0112
+_SCALED_SIZE = 64  # JPEG is decoded at the smallest scale of 1, 1/2, 1/4, 1/8 with both sides at least this long
+_IN_MEMORY_BYTES = 64 << 20
+_LARGE_PIXELS = 30_000_000
+_one_large_at_a_time = threading.Lock()
+_heif_lock = threading.Lock()
+_heif_ready = False
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What reading a file once told.
+
+    `status` is `ok`, or why it cannot be used: `empty`, `unreadable`, `denied`, `vanished`, `too_large`.
+    `width` and `height` are in pixels as displayed (EXIF orientation applied). `frames` counts the pictures of an
+    animation. `pixel_hash` is None where the file was decoded at a smaller scale; `hash_pixels` gives it.
+    """
+
+    status: str
+    error: str | None = None
+    file_hash: str | None = None
+    pixel_hash: str | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    mode: str | None = None
+    frames: int = 1
+    sketch: Pixels | None = field(default=None, repr=False, compare=False)
+
+
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageFacts:
+    """Read a file once: its hash, its facts and its sketch. A file that cannot be used is an answer, not an error.
+
+    The sketch is the whole picture as a viewer shows it, squashed to (SKETCH_SIZE, SKETCH_SIZE, 3) uint8 RGB.
+    """
+    file_hash: str | None = None
+    try:
+        source, file_hash, size = _open_and_hash(path)
+        if size == 0:
+            return ImageFacts("empty", "the file has no bytes", file_hash)
+        with source:
+            return _facts(source, path, file_hash, max_pixels)
+    except PermissionError as error:
+        return ImageFacts("denied", error.strerror)
+    except FileNotFoundError:
+        return ImageFacts("vanished", "the file was gone when it was read")
+    except Image.DecompressionBombError:
+        return ImageFacts("too_large", f"more than {max_pixels:,} pixels", file_hash)
+    except UnidentifiedImageError:
+        return ImageFacts("unreadable", "not in an image format that can be read", file_hash)
+    except Exception as error:  # decoders raise nearly anything on broken files
+        return ImageFacts("unreadable", _first_line(error), file_hash)
+
+
+def read_picture(path: Path, size: int) -> Pixels:
+    """The whole picture as a viewer shows it, squashed to (size, size, 3) uint8 RGB. Raises what the decoder raises."""
+    with _open(path) as image:
+        _scale_on_decode(image, size)
+        return squash(upright(image), size)
+
+
+def read_full(path: Path) -> Image.Image:
+    """The first frame at full size, upright, palettes expanded: what identity and full-size comparison look at."""
+    with _open(path) as image:
+        image.load()
+        return expand(upright(image))
+
+
+def hash_pixels(path: Path) -> str:
+    """SHA-256 over mode, displayed size, number of frames and the pixels of every frame. Raises what the decoder raises."""
+    with _open(path) as image:
+        image.load()
+        return _hash_decoded(image)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF orientation says; broken EXIF counts as none."""
+    image.load()
+    return ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+
+
+def expand(image: Image.Image) -> Image.Image:
+    """Palettes replaced by the colours they stand for; every other mode is kept."""
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
+    return image.convert("L") if image.mode == "1" else image
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB as a viewer shows it: transparency over white, deep greys scaled down."""
+    image = expand(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(_to_8_bit(np.asarray(image, dtype=np.float64), image.mode))
+    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def squash(image: Image.Image, size: int) -> Pixels:
+    """(size, size, 3) uint8 RGB of the whole image, its aspect given up."""
+    smaller = image.width >= size and image.height >= size
+    rgb = as_rgb(image)
+    return np.asarray(rgb.resize((size, size), Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR))
+
+
+def _facts(source: IO[bytes], path: Path, file_hash: str, max_pixels: int) -> ImageFacts:
+    _allow_heif(path)
+    _allow_pixels(max_pixels)
+    with Image.open(source) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            error = f"{width}x{height} is more than {max_pixels:,} pixels"
+            return ImageFacts("too_large", error, file_hash, None, width, height, image.format)
+        known: dict[str, Any] = {"file_hash": file_hash, "format": image.format, "mode": image.mode}
+        scaled = _scale_on_decode(image, _SCALED_SIZE)
+        if not scaled and width * height > _LARGE_PIXELS:
+            with _one_large_at_a_time:
+                return _decoded_facts(image, known, (width, height), scaled)
+        return _decoded_facts(image, known, (width, height), scaled)
+
+
+def _decoded_facts(image: Image.Image, known: dict[str, Any], stored_size: tuple[int, int], scaled: bool) -> ImageFacts:
+    image.load()
+    width, height = stored_size[::-1] if _orientation(image) >= 5 else stored_size
+    if not scaled:
+        width, height = upright(image).size
+    sketch = squash(upright(image), SKETCH_SIZE)
+    pixel_hash = None if scaled else _hash_decoded(image)
+    return ImageFacts(
+        "ok", pixel_hash=pixel_hash, width=width, height=height, frames=_frames(image), sketch=sketch, **known
+    )
+
+
+def _hash_decoded(image: Image.Image) -> str:
+    frames = _frames(image)
+    digest = hashlib.sha256()
+    for frame in range(frames):
+        if frames > 1:
+            image.seek(frame)
+        picture = expand(upright(image))
+        digest.update(f"{picture.mode} {picture.width}x{picture.height} {frames}\n".encode())
+        digest.update(np.ascontiguousarray(np.asarray(picture)).data)
+    return digest.hexdigest()
+
+
+def _frames(image: Image.Image) -> int:
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))  # an MPO's others are previews
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # EXIF is often broken, and says nothing then
+        return 1
+
+
+def _scale_on_decode(image: Image.Image, size: int) -> bool:
+    """Ask the JPEG decoder for a smaller picture; whether it will give one."""
+    return image.draft(None, (size, size)) is not None and image.decoderconfig != () and image.decoderconfig[0] > 1
+
+
+def _to_8_bit(values: NDArray[np.float64], mode: str) -> Pixels:
+    values = np.nan_to_num(values)
+    low, high = float(values.min()), float(values.max())
+    if mode == "F" and low >= 0 and high <= 1:
+        values = values * 255
+    elif mode.startswith("I;16") or (mode == "I" and low >= 0 and 255 < high <= 65535):
+        values = values / 257
+    elif low < 0 or high > 255:
+        values = (values - low) * (255 / (high - low))
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+def _open(path: Path) -> Image.Image:
+    _allow_heif(path)
+    return Image.open(path)
+
+
+def _open_and_hash(path: Path) -> tuple[IO[bytes], str, int]:
+    size = path.stat().st_size
+    if size <= _IN_MEMORY_BYTES:
+        data = path.read_bytes()
+        return io.BytesIO(data), hashlib.sha256(data).hexdigest(), len(data)
+    file = path.open("rb")
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    file.seek(0)
+    return file, digest.hexdigest(), size
+
+
+def _allow_heif(path: Path) -> None:
+    global _heif_ready
+    if not _heif_ready and path.suffix.lower() in (".heic", ".heif", ".hif"):
+        with _heif_lock:
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+            _heif_ready = True
+
+
+def _allow_pixels(max_pixels: int) -> None:
+    if Image.MAX_IMAGE_PIXELS is not None and Image.MAX_IMAGE_PIXELS < max_pixels:
+        Image.MAX_IMAGE_PIXELS = max_pixels
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]
