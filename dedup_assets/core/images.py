@@ -31,7 +31,8 @@ class ImageFacts:
 
     `status` is `ok`, or why it cannot be used: `empty`, `unreadable`, `denied`, `vanished`, `too_large`.
     `width` and `height` are in pixels as displayed (EXIF orientation applied). `frames` counts the pictures of an
-    animation. `pixel_hash` is None where the file was decoded at a smaller scale; `hash_pixels` gives it.
+    animation. `scaled` tells that the file was decoded at a smaller scale: then `pixel_hash` is None, and
+    `hash_pixels` gives it.
     """
 
     status: str
@@ -43,6 +44,7 @@ class ImageFacts:
     format: str | None = None
     mode: str | None = None
     frames: int = 1
+    scaled: bool = False
     sketch: Pixels | None = field(default=None, repr=False, compare=False)
 
 
@@ -73,7 +75,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageFacts:
 def read_picture(path: Path, size: int) -> Pixels:
     """The whole picture as a viewer shows it, squashed to (size, size, 3) uint8 RGB. Raises what the decoder raises."""
     with _open(path) as image:
-        _scale_on_decode(image, size)
+        _scale_on_decode(image, max(size, _SCALED_SIZE))
         return squash(upright(image), size)
 
 
@@ -85,7 +87,7 @@ def read_full(path: Path) -> Image.Image:
 
 
 def hash_pixels(path: Path) -> str:
-    """SHA-256 over mode, displayed size, number of frames and the pixels of every frame. Raises what the decoder raises."""
+    """SHA-256 over mode, displayed size, number of frames and every frame's pixels. Raises what the decoder raises."""
     with _open(path) as image:
         image.load()
         return _hash_decoded(image)
@@ -146,9 +148,8 @@ def _decoded_facts(image: Image.Image, known: dict[str, Any], stored_size: tuple
         width, height = upright(image).size
     sketch = squash(upright(image), SKETCH_SIZE)
     pixel_hash = None if scaled else _hash_decoded(image)
-    return ImageFacts(
-        "ok", pixel_hash=pixel_hash, width=width, height=height, frames=_frames(image), sketch=sketch, **known
-    )
+    facts = {"width": width, "height": height, "frames": _frames(image), "scaled": scaled}
+    return ImageFacts("ok", pixel_hash=pixel_hash, sketch=sketch, **facts, **known)
 
 
 def _hash_decoded(image: Image.Image) -> str:
@@ -176,7 +177,9 @@ def _orientation(image: Image.Image) -> int:
 
 def _scale_on_decode(image: Image.Image, size: int) -> bool:
     """Ask the JPEG decoder for a smaller picture; whether it will give one."""
-    return image.draft(None, (size, size)) is not None and image.decoderconfig != () and image.decoderconfig[0] > 1
+    full_size = image.size
+    image.draft(None, (size, size))
+    return image.size != full_size
 
 
 def _to_8_bit(values: NDArray[np.float64], mode: str) -> Pixels:
@@ -220,7 +223,7 @@ def _allow_heif(path: Path) -> None:
 
 
 def _allow_pixels(max_pixels: int) -> None:
-    if Image.MAX_IMAGE_PIXELS is not None and Image.MAX_IMAGE_PIXELS < max_pixels:
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels
 
 

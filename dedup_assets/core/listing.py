@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dedup_assets.core.errors import NoImagesError
 
-IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .heic .heif .hif .avif .jp2 .j2k .ico .tga "
-    ".ppm .pgm .pbm .pnm .mpo".split()
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
+    *(".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".ico", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
 STORE_MARK = "dedup.duckdb"  # a folder that holds this is a store, never part of the images
 
@@ -121,7 +121,9 @@ class _Walk:
                 yield from entries
         except OSError as error:
             reason = error.strerror or str(error)
-            raise NoImagesError(f"cannot list the folder '{folder}': {reason}; make it readable or move it away") from error
+            raise NoImagesError(
+                f"cannot list the folder '{folder}': {reason}; make it readable or move it away"
+            ) from error
 
     def _link(self, relative: str) -> None:
         target = self.root / relative

@@ -1,0 +1,79 @@
+"""Arrays by content hash, in immutable shards of a folder: a cache that only ever grows, and survives a kill."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Keys = NDArray[np.bytes_]
+
+
+class ArrayShelf:
+    """Rows of one shape and dtype, each under the hash of the content it was computed from.
+
+    A shard is two files, `NAME.rows.npy` then `NAME.keys.npy`; it counts once its keys are there, so a killed write
+    leaves nothing that is read. A shard that cannot be read is as good as absent: its rows are computed again.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
+        self.folder = folder
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+
+    def add(self, keys: Sequence[str], rows: NDArray[np.generic]) -> None:
+        """Store one row for each key (64 hex digits)."""
+        if not len(keys):
+            return
+        packed = np.asarray(keys, dtype="S64")
+        name = hashlib.sha256(packed.tobytes()).hexdigest()[:20]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write(f"{name}.rows.npy", np.ascontiguousarray(rows, dtype=self.dtype))
+        self._write(f"{name}.keys.npy", packed)
+
+    def missing(self, keys: Sequence[str]) -> list[str]:
+        """Those of `keys` that have no row yet, in the order given."""
+        known: set[bytes] = set()
+        for shard_keys, _ in self._shards():
+            known.update(shard_keys.tolist())
+        return [key for key in keys if key.encode() not in known]
+
+    def read(self, keys: Sequence[str]) -> NDArray[Any]:
+        """(len(keys), *shape) rows in the order of `keys`. Raises KeyError naming the first key without a row."""
+        wanted = np.asarray(keys, dtype="S64")
+        rows = np.empty((len(wanted), *self.shape), self.dtype)
+        found = np.zeros(len(wanted), bool)
+        order = np.argsort(wanted, kind="stable")
+        in_order = wanted[order]
+        for shard_keys, shard_rows in self._shards():
+            at = np.searchsorted(in_order, shard_keys)
+            at[at == len(in_order)] = 0
+            hits = np.flatnonzero(in_order[at] == shard_keys) if len(in_order) else np.empty(0, np.intp)
+            targets = order[at[hits]]
+            rows[targets] = shard_rows[hits]
+            found[targets] = True
+        if not found.all():
+            raise KeyError(f"no row for {wanted[np.argmin(found)].decode()}")
+        return rows
+
+    def _shards(self) -> Iterator[tuple[Keys, NDArray[np.generic]]]:
+        for path in sorted(self.folder.glob("*.keys.npy")):
+            try:
+                keys = np.load(path)
+                rows = np.load(path.with_name(path.name.replace(".keys.", ".rows.")), mmap_mode="r")
+            except (OSError, ValueError, EOFError):
+                continue
+            if rows.shape == (len(keys), *self.shape) and rows.dtype == self.dtype:
+                yield keys, rows
+
+    def _write(self, name: str, array: NDArray[np.generic]) -> None:
+        partial = self.folder / f"{name}.{os.getpid()}.partial"
+        try:
+            with partial.open("wb") as file:
+                np.save(file, array)
+            partial.replace(self.folder / name)
+        finally:
+            partial.unlink(missing_ok=True)

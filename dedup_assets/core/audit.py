@@ -1,0 +1,92 @@
+"""The audit record: what was removed, by whom, on what ground; and the answer to "why is this picture gone?"."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dedup_assets.core import schema
+from dedup_assets.core.collection import Removal
+from dedup_assets.core.run import Run
+from dedup_assets.core.settings import Thresholds
+
+_SAME = ["image_id", "content_hash", "keeper_id", "reason", "decided_by"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditChange:
+    """How many images left and came back by one step."""
+
+    added: int
+    restored: int
+
+
+def removal_rows(
+    removals: Mapping[str, Removal], images: pd.DataFrame, thresholds: Thresholds, embedder: str, run: Run
+) -> pd.DataFrame:
+    """Rows of the removals table for removals that take effect now, by image_id."""
+    hash_of = dict(zip(images["image_id"], images["file_hash"], strict=True))
+    now = pd.Timestamp(run.now)
+    rows = [
+        {
+            "image_id": removal.image_id,
+            "keeper_id": removal.keeper_id,
+            "reason": removal.reason,
+            "distance": removal.distance,
+            "duplicate_threshold": thresholds.duplicate,
+            "near_duplicate_threshold": thresholds.near_duplicate,
+            "embedder": embedder,
+            "decided_by": removal.decided_by,
+            "decided_at": _time(removal.decided_at, now),
+            "note": removal.note or None,
+            "run_id": run.run_id,
+            "removed_at": now,
+            "restored_at": pd.NaT,
+            "content_hash": hash_of[removal.image_id],
+            "keeper_reason": removal.keeper_reason,
+            "superseded_at": pd.NaT,
+        }
+        for removal in sorted(removals.values(), key=lambda removal: removal.image_id)
+    ]
+    return pd.DataFrame(rows, columns=schema.REMOVALS.names)
+
+
+def removals_after(
+    record: pd.DataFrame, new: pd.DataFrame, images: pd.DataFrame, run: Run
+) -> tuple[pd.DataFrame, AuditChange]:
+    """The audit record once `new` are the removals in force.
+
+    A row that says the same stays as it is. One about an image that is removed on another ground is superseded, one
+    about an image that is no longer removed is restored; an image that left the folder keeps its row.
+    """
+    active = record["restored_at"].isna() & record["superseded_at"].isna()
+    same = _keys(new)
+    unchanged = active & _keys(record).isin(set(same))
+    present = record["image_id"].isin(images["image_id"])
+    still_removed = record["image_id"].isin(new["image_id"])
+    record = record.copy()
+    now = pd.Timestamp(run.now)
+    superseded = active & ~unchanged & still_removed
+    restored = active & ~unchanged & ~still_removed & present
+    record.loc[superseded, "superseded_at"] = now
+    record.loc[restored, "restored_at"] = now
+    fresh = new[~same.isin(set(_keys(record[unchanged])))]
+    added = int((~fresh["image_id"].isin(record.loc[superseded, "image_id"])).sum())
+    together = pd.concat([record, fresh], ignore_index=True) if len(record) else fresh
+    return together[schema.REMOVALS.names], AuditChange(added, int(restored.sum()))
+
+
+def _keys(rows: pd.DataFrame) -> "pd.Series[str]":
+    return (
+        rows[_SAME].astype(object).fillna("").astype(str).agg("\0".join, axis=1) if len(rows) else pd.Series(dtype=str)
+    )
+
+
+def _time(text: str, otherwise: pd.Timestamp) -> pd.Timestamp:
+    try:
+        time = pd.Timestamp(text)
+    except ValueError:  # a person writes dates as they like; the words stay in the reviewed file
+        return otherwise
+    if time is pd.NaT:
+        return otherwise
+    return time.tz_convert("UTC").tz_localize(None) if time.tzinfo else time

@@ -1,0 +1,192 @@
+"""The Duplicates collection: what the score rule removes, put together with what reviewers decided."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dedup_assets.core.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision
+from dedup_assets.core.errors import NoSurvivorError
+
+IDENTICAL, DUPLICATE, REVIEWED, DISCARDED = "identical", "duplicate", "reviewed", "discarded"
+BY_RULE = "rule"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One image out of the dataset. `reason`: IDENTICAL, DUPLICATE, REVIEWED or DISCARDED (which has no keeper)."""
+
+    image_id: str
+    keeper_id: str | None
+    reason: str
+    distance: float | None
+    keeper_reason: str | None = None
+    decided_by: str = BY_RULE
+    decided_at: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NearPair:
+    """Two images, neither a duplicate, within the near-duplicate threshold."""
+
+    image_a: str
+    image_b: str
+    distance: float
+
+    def partner(self, image_id: str) -> str | None:
+        """The other of the two; None when `image_id` is neither."""
+        return {self.image_a: self.image_b, self.image_b: self.image_a}.get(image_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """`removals` by image_id, and the near pairs that still wait for a person, nearest first."""
+
+    removals: Mapping[str, Removal]
+    waiting: tuple[NearPair, ...]
+
+
+def collect(
+    automatic: Iterable[Removal],
+    near: Iterable[NearPair],
+    decisions: Iterable[BoundDecision],
+    content_of: Mapping[str, str],
+) -> Collection:
+    """The automatic removals with the decisions applied; each removed image leads to one that stays.
+
+    `content_of` gives every readable image its content: what is decided about one of several identical images holds
+    for all of them, except `keep`, which keeps the file it names.
+
+    keep: never removed. not_duplicate: not removed because of that partner (or of any, if none is named).
+    remove: removed as a duplicate of the partner named, else of the nearest near duplicate that stays, else of an
+    identical image, which then stays instead; a partner named that the rule removed in favour of this image stays too.
+    discard: removed, whether or not anything is left; what the rule removed in its favour goes with it.
+    Raises NoSurvivorError when a removal leads to no image that stays and nobody said discard.
+    """
+    near = sorted(near, key=lambda pair: (pair.distance, pair.image_a, pair.image_b))
+    said = _Said(decisions, content_of)
+    removals = {
+        r.image_id: r for r in automatic if r.image_id not in said.kept and not said.apart(r.image_id, r.keeper_id)
+    }
+    removals |= {image: _reviewed(image, entry, DISCARDED, None, None) for image, entry in said.discarded.items()}
+    orphans = []
+    for image, entry in said.removed.items():
+        keeper = _keeper_for(image, entry, near, removals, said)
+        if keeper is None and image not in removals:
+            orphans.append(image)
+        elif keeper is not None:
+            if _leads_to(removals, keeper, image):
+                del removals[keeper]
+            distance = next((pair.distance for pair in near if pair.partner(image) == keeper), None)
+            removals[image] = _reviewed(image, entry, REVIEWED, keeper, distance)
+    orphans += sorted(image for image in removals if not _ends_well(removals, image, content_of))
+    if orphans:
+        shown = ", ".join(f"'{image}'" for image in orphans[:_SHOWN]) + (", ..." if len(orphans) > _SHOWN else "")
+        raise NoSurvivorError(
+            f"the decisions would leave no copy of {shown} ({len(orphans)} in all); keep one, name the image it "
+            "duplicates in duplicate_of, or say 'discard' to let the picture go. Nothing was changed"
+        )
+    return Collection(removals, tuple(pair for pair in near if not said.settled(pair, removals)))
+
+
+def keeper_chain(removals: Mapping[str, Removal], image_id: str) -> list[Removal]:
+    """The removals from this image to the one that stays, this one's own first; none for an image that stays."""
+    chain: list[Removal] = []
+    step: str | None = image_id
+    while step in removals and len(chain) <= len(removals):
+        chain.append(removals[step])
+        step = removals[step].keeper_id
+    return chain
+
+
+def survivor(removals: Mapping[str, Removal], image_id: str) -> str | None:
+    """The image that stays for this one (itself, if it stays); None where the picture was discarded."""
+    chain = keeper_chain(removals, image_id)
+    return chain[-1].keeper_id if chain else image_id
+
+
+class _Said:
+    """The decisions, looked up by image and by content."""
+
+    def __init__(self, decisions: Iterable[BoundDecision], content_of: Mapping[str, str]) -> None:
+        self._content_of = content_of
+        self._copies: dict[str, list[str]] = {}
+        for image, content in content_of.items():
+            self._copies.setdefault(content, []).append(image)
+        self.kept: set[str] = set()
+        self._kept_contents: set[str | None] = set()
+        self._apart: set[frozenset[str | None]] = set()
+        self.removed: dict[str, BoundDecision] = {}
+        self.discarded: dict[str, BoundDecision] = {}
+        for entry in decisions:
+            for image in entry.image_ids:
+                self._note(image, entry)
+        for image in self.kept:
+            self.removed.pop(image, None)
+            self.discarded.pop(image, None)
+
+    def _note(self, image: str, entry: BoundDecision) -> None:
+        word = entry.decision.decision
+        if word == KEEP:
+            self.kept.add(image)
+            self._kept_contents.add(self._content_of[image])
+        elif word == NOT_DUPLICATE:
+            self._apart.add(self._contents(image, entry.duplicate_of))
+        elif word == DISCARD:
+            self.discarded |= dict.fromkeys(self.copies(image), entry)
+        elif word == REMOVE:
+            among_copies = entry.duplicate_of in self.copies(image)
+            self.removed |= dict.fromkeys([image] if among_copies else self.copies(image), entry)
+
+    def copies(self, image: str) -> list[str]:
+        """All images with the content of this one, itself included."""
+        return self._copies[self._content_of[image]]
+
+    def apart(self, image: str, other: str | None) -> bool:
+        """Whether somebody said that the two, or `image` and any other, are not duplicates."""
+        return self._contents(image, other) in self._apart or self._contents(image, None) in self._apart
+
+    def settled(self, pair: NearPair, removals: Mapping[str, Removal]) -> bool:
+        """Whether the pair needs no person any more."""
+        a, b = pair.image_a, pair.image_b
+        both_kept = {self._content_of[a], self._content_of[b]} <= self._kept_contents
+        return a in removals or b in removals or both_kept or self.apart(a, b) or self.apart(b, a)
+
+    def _contents(self, image: str, other: str | None) -> frozenset[str | None]:
+        return frozenset((self._content_of[image], None if other is None else self._content_of[other]))
+
+
+def _keeper_for(
+    image: str, entry: BoundDecision, near: list[NearPair], removals: Mapping[str, Removal], said: _Said
+) -> str | None:
+    """What a reviewed image is a duplicate of: as named, else the nearest that stays, else a copy that then stays."""
+    if entry.duplicate_of is not None:
+        return entry.duplicate_of if entry.duplicate_of != image else None
+    for pair in near:
+        partner = pair.partner(image)
+        if partner is not None and partner not in said.removed and partner not in removals:
+            return partner
+    if image in removals:
+        return None
+    own_copies = [copy for copy in said.copies(image) if copy not in entry.image_ids]
+    return min(own_copies, default=None)
+
+
+def _leads_to(removals: Mapping[str, Removal], start: str, image_id: str) -> bool:
+    chain = keeper_chain(removals, start)
+    return any(removal.keeper_id == image_id and removal.decided_by == BY_RULE for removal in chain)
+
+
+def _ends_well(removals: Mapping[str, Removal], image_id: str, readable: Mapping[str, str]) -> bool:
+    """Whether its keepers lead to an image that stays, or by the rule alone to one that was discarded."""
+    chain = keeper_chain(removals, image_id)
+    if len(chain) > len(removals):  # they run in a circle
+        return False
+    if chain[-1].reason == DISCARDED:
+        return all(removal.reason != REVIEWED for removal in chain)
+    return chain[-1].keeper_id in readable
+
+
+def _reviewed(image: str, entry: BoundDecision, reason: str, keeper: str | None, distance: float | None) -> Removal:
+    said = entry.decision
+    return Removal(image, keeper, reason, distance, None, said.reviewer or "reviewer", said.decided_at, said.note)

@@ -1,0 +1,106 @@
+"""Candidate pairs to distances, one by one: full size where the vectors say 'same', aligned and local elsewhere."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dedup_assets.core import agreement, fullsize
+from dedup_assets.core.arrays import ArrayShelf
+from dedup_assets.core.images import read_full
+from dedup_assets.core.run import Run
+from dedup_assets.core.scanning import in_parallel
+
+COMPARISON_VERSION = f"{agreement.VERSION}-{fullsize.VERSION}"
+
+_CHUNK = 1024
+_PICTURES_KEPT = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One distinct content: where to read it, and its displayed size and number of frames."""
+
+    content_id: str
+    path: Path
+    size: tuple[int, int]
+    frames: int
+
+
+class Comparer:
+    """Distances of pairs of contents, remembered by the shelf it is given; a pair is compared once in its life."""
+
+    def __init__(self, shelf: ArrayShelf, second_stage: bool, workers: int | None) -> None:
+        self._shelf = shelf
+        self._second_stage = second_stage
+        self._workers = workers
+        self._pictures: OrderedDict[str, object] = OrderedDict()
+
+    def distances(
+        self,
+        contents: Sequence[Content],
+        first: NDArray[np.int64],
+        second: NDArray[np.int64],
+        vector_distance: NDArray[np.float64],
+        run: Run,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(p,) distance (0..1, 0 = same picture) and agreement (0..1, NaN where not asked) of each pair of rows.
+
+        The answer depends on the two contents alone.
+        """
+        keys = [
+            hashlib.sha256(f"{contents[a].content_id}{contents[b].content_id}{self._second_stage}".encode()).hexdigest()
+            for a, b in zip(first.tolist(), second.tolist(), strict=True)
+        ]
+        new = self._shelf.missing(keys)
+        place = {key: row for row, key in enumerate(keys)}
+        for start in range(0, len(new), _CHUNK):
+            rows = [place[key] for key in new[start : start + _CHUNK]]
+            self._prepare({contents[end[row]] for row in rows for end in (first, second)})
+            compare = self._comparison(contents, first, second, vector_distance)
+            self._shelf.add(new[start : start + _CHUNK], np.array(list(in_parallel(compare, rows, self._workers))))
+            run.progress("comparing candidate pairs", start + len(rows), len(new))
+        results = self._shelf.read(keys)
+        return results[:, 0].astype(np.float64), results[:, 1].astype(np.float64)
+
+    def _comparison(
+        self,
+        contents: Sequence[Content],
+        first: NDArray[np.int64],
+        second: NDArray[np.int64],
+        vector_distance: NDArray[np.float64],
+    ) -> Callable[[int], tuple[float, float]]:
+        def compare(row: int) -> tuple[float, float]:
+            a, b = sorted((contents[first[row]], contents[second[row]]), key=lambda content: content.content_id)
+            return self._compare(a, b, float(vector_distance[row]))
+
+        return compare
+
+    def _compare(self, a: Content, b: Content, vector_distance: float) -> tuple[float, float]:
+        if vector_distance <= fullsize.TINY_DISTANCE and a.size == b.size and a.frames == b.frames == 1:
+            result = fullsize.compare_full(read_full(a.path), read_full(b.path))
+            if result.identical:
+                return 0.0, 1.0
+            if result.distance is not None and result.distance <= fullsize.SAME_DISTANCE:
+                return result.distance, 1.0
+        if not self._second_stage:
+            return max(vector_distance, fullsize.LEAST_NEAR_DISTANCE), float("nan")
+        agreed = agreement.compare(self._pictures[a.content_id], self._pictures[b.content_id])
+        return max(agreement.distance_of(agreed), fullsize.LEAST_NEAR_DISTANCE), agreed
+
+    def _prepare(self, contents: set[Content]) -> None:
+        if not self._second_stage:
+            return
+        for content in contents:
+            if content.content_id in self._pictures:
+                self._pictures.move_to_end(content.content_id)
+        new = sorted((c for c in contents if c.content_id not in self._pictures), key=lambda c: c.content_id)
+        pictures = in_parallel(lambda content: agreement.prepare(content.path), new, self._workers)
+        for content, picture in zip(new, pictures, strict=True):
+            self._pictures[content.content_id] = picture
+        while len(self._pictures) > max(_PICTURES_KEPT, len(contents)):
+            self._pictures.popitem(last=False)

@@ -1,0 +1,129 @@
+"""Dataset versions: an immutable folder for each distinct result, whole or absent."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dedup_assets.core.errors import DedupError, SettingsError
+from dedup_assets.core.listing import path_of
+
+PLACEMENTS = ("symlink", "hardlink", "copy", "none")
+MANIFEST_COLUMNS = (
+    *("image_id", "file_hash", "pixel_hash", "size_bytes", "width", "height", "format", "split"),
+    *("uniqueness", "label", "group_id", "tags"),
+)
+REMOVED_COLUMNS = ("image_id", "keeper_id", "reason", "distance", "decided_by", "note", "file_hash")
+_VERSION_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRecipe:
+    """What the user says about the cleaned dataset."""
+
+    name: str = "deduplicated"
+    description: str = ""
+    placement: str = "symlink"
+
+    def __post_init__(self) -> None:
+        if self.placement not in PLACEMENTS:
+            raise SettingsError(f"placement is '{self.placement}'; it may be {', '.join(PLACEMENTS)}")
+        if not self.name or self.name.startswith(".") or Path(self.name).name != self.name or "\\" in self.name:
+            raise SettingsError(f"dataset name '{self.name}' cannot be a folder name; use letters, digits, '-' and '_'")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetVersion:
+    """A written version. `created` is False when the same version stood there already."""
+
+    name: str
+    version: str
+    folder: Path
+    kept: int
+    removed: int
+    created: bool
+
+
+def write_version(
+    recipe: DatasetRecipe,
+    datasets: Path,
+    root: Path,
+    manifest: pd.DataFrame,
+    removed: pd.DataFrame,
+    facts: dict[str, object],
+    progress: Callable[[str, int, int], None],
+) -> DatasetVersion:
+    """Write `datasets/NAME/VERSION/`, or find that it stands there already.
+
+    `manifest` has MANIFEST_COLUMNS, `removed` REMOVED_COLUMNS, both sorted by image_id; `facts` go into summary.json.
+    VERSION is made from both lists alone, so the same content has the same version. The folder is written under
+    another name and renamed when whole.
+    """
+    manifest_csv = manifest.to_csv(index=False, lineterminator="\n").encode()
+    removed_csv = removed.to_csv(index=False, lineterminator="\n").encode()
+    version = hashlib.sha256(manifest_csv + b"\0" + removed_csv).hexdigest()[:_VERSION_DIGITS]
+    folder = datasets / recipe.name / version
+    result = DatasetVersion(recipe.name, version, folder, len(manifest), len(removed), not folder.exists())
+    if not result.created and (recipe.placement == "none" or (folder / "images").is_dir()):
+        return result
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.parent.glob(".*"):  # of a run that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=folder.parent))
+    try:
+        building.chmod(0o755)
+        _place(recipe.placement, root, manifest["image_id"].tolist(), building / "images", progress)
+        if result.created:
+            (building / "manifest.csv").write_bytes(manifest_csv)
+            manifest.to_parquet(building / "manifest.parquet", index=False)
+            (building / "removed.csv").write_bytes(removed_csv)
+            removed.to_parquet(building / "removed.parquet", index=False)
+            summary = {**asdict(recipe), "version": version, "kept": len(manifest), "removed": len(removed), **facts}
+            (building / "summary.json").write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
+            building.rename(folder)
+        else:
+            (building / "images").rename(folder / "images")
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return result
+
+
+def _place(
+    placement: str, root: Path, image_ids: list[str], folder: Path, progress: Callable[[str, int, int], None]
+) -> None:
+    if placement == "none":
+        return
+    folder.mkdir()
+    for done, image_id in enumerate(image_ids):
+        source, target = path_of(root, image_id), folder / image_id
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _place_one(placement, source.absolute(), target)
+        except FileNotFoundError as error:
+            raise DedupError(
+                f"'{image_id}' was gone when the dataset was written; run again so that the folder is read anew"
+            ) from error
+        except OSError as error:
+            if placement == "copy":
+                raise
+            raise DedupError(
+                f"cannot make a {placement} of '{image_id}' in '{folder.parent.parent}' ({error.strerror}); "
+                "choose the placement 'copy' or 'none'"
+            ) from error
+        if done % 1000 == 999 or done + 1 == len(image_ids):
+            progress("placing images", done + 1, len(image_ids))
+
+
+def _place_one(placement: str, source: Path, target: Path) -> None:
+    if placement == "symlink":
+        target.symlink_to(source)
+    elif placement == "hardlink":
+        os.link(os.path.realpath(source), target)
+    else:
+        shutil.copy2(source, target)

@@ -1,0 +1,190 @@
+"""The reviewed file: reading decisions.csv, and binding each decision to the pictures it was made about."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dedup_assets.core.errors import DecisionError
+
+KEEP, REMOVE, DISCARD, NOT_DUPLICATE = "keep", "remove", "discard", "not_duplicate"
+WORDS = (KEEP, REMOVE, DISCARD, NOT_DUPLICATE)
+COLUMNS = ("image_id", "decision", "duplicate_of", "content_hash", "reviewer", "decided_at", "note")
+_SHOWN_ERRORS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One line of decisions.csv; `line` counts from 1, the header included. Empty cells are ''."""
+
+    line: int
+    image_id: str
+    decision: str
+    duplicate_of: str = ""
+    content_hash: str = ""
+    reviewer: str = ""
+    decided_at: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundDecision:
+    """A decision and the images it applies to now: the one named, else all that show the same content.
+
+    `duplicate_of` is the image named as its partner, where it is now. No images: the picture decided on is gone.
+    """
+
+    decision: Decision
+    image_ids: tuple[str, ...]
+    duplicate_of: str | None
+    content_hash: str | None
+    duplicate_of_hash: str | None
+
+
+@dataclass(slots=True)
+class Library:
+    """The readable images by path and by content, as decisions look them up. `hash_of`: image_id -> file_hash."""
+
+    hash_of: Mapping[str, str]
+    known_ids: frozenset[str]
+    _by_hash: dict[str, list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._by_hash = {}
+        for image_id in sorted(self.hash_of):
+            self._by_hash.setdefault(self.hash_of[image_id], []).append(image_id)
+
+    def find(self, image_id: str, content_hash: str | None) -> tuple[str, ...]:
+        """The image of that name if it still shows the content, else all images that show it now."""
+        here = self.hash_of.get(image_id)
+        if here is not None and content_hash in (None, "", here):
+            return (image_id,)
+        return tuple(self._by_hash.get(content_hash or "", ()))
+
+
+def file_version(path: Path) -> str:
+    """Changes when the content of the file does; 'none' when there is no file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else "none"
+
+
+def read_decisions(path: Path) -> list[Decision]:
+    """The decisions of a file; none when there is no file. Raises DecisionError naming every bad line."""
+    if not path.is_file():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DecisionError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV") from error
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        names = [name.strip() for name in rows.fieldnames or ()]
+        if not names:
+            return []
+        missing = [name for name in COLUMNS[:2] if name not in names]
+        if missing:
+            raise DecisionError(
+                f"{path} has no column '{missing[0]}'; its first line must name the columns, at least image_id,decision"
+            )
+        rows.fieldnames = names
+        decisions = [_decision(rows.line_num, row) for row in rows if any(row.values())]
+    except csv.Error as error:
+        raise DecisionError(f"{path} line {rows.line_num}: {error}; mend the quotes of that line") from error
+    _refuse(path, [problem for decision in decisions for problem in _problems(decision)])
+    return decisions
+
+
+def bind(
+    path: Path,
+    decisions: Iterable[Decision],
+    library: Library,
+    remembered: Mapping[tuple[str, str, str], tuple[str, str]],
+) -> list[BoundDecision]:
+    """Each decision with the images it is about, found by content when the path has changed.
+
+    `remembered` gives, by (image_id, decision, duplicate_of), the two content hashes that a line without hashes was
+    bound to before. Raises DecisionError for images nobody has ever seen and for contradictions, naming the lines.
+    """
+    bound, problems = [], []
+    for decision in decisions:
+        key = (decision.image_id, decision.decision, decision.duplicate_of)
+        before = remembered.get(key, ("", ""))
+        content_hash = decision.content_hash or before[0] or library.hash_of.get(decision.image_id)
+        other_hash = before[1] or library.hash_of.get(decision.duplicate_of)
+        image_ids = library.find(decision.image_id, content_hash)
+        others = library.find(decision.duplicate_of, other_hash) if decision.duplicate_of else ()
+        if not image_ids and not content_hash:
+            problems.append((decision.line, _unknown(decision.image_id, library)))
+        elif decision.duplicate_of and not others and not other_hash:
+            problems.append((decision.line, _unknown(decision.duplicate_of, library)))
+        bound.append(BoundDecision(decision, image_ids, others[0] if others else None, content_hash, other_hash))
+    _refuse(path, problems + _contradictions(bound))
+    return bound
+
+
+def _decision(line: int, row: Mapping[str | None, str | list[str] | None]) -> Decision:
+    cells = {name: str(row.get(name) or "").strip() for name in COLUMNS}
+    return Decision(line, **{**cells, "decision": cells["decision"].lower()})
+
+
+def _problems(decision: Decision) -> list[tuple[int, str]]:
+    if not decision.image_id:
+        return [(decision.line, "the image_id is empty")]
+    if decision.decision not in WORDS:
+        return [(decision.line, f"unknown decision '{decision.decision}'; it may be {', '.join(WORDS)}")]
+    if decision.duplicate_of == decision.image_id:
+        return [(decision.line, f"'{decision.image_id}' is called a duplicate of itself")]
+    return []
+
+
+def _unknown(image_id: str, library: Library) -> str:
+    if image_id in library.known_ids:
+        return f"'{image_id}' cannot be read, so nothing can be decided about it"
+    return f"unknown image '{image_id}'; it is not under the image folder"
+
+
+def _contradictions(bound: list[BoundDecision]) -> list[tuple[int, str]]:
+    """Two different words, or two different partners of a removal, for one image."""
+    problems = []
+    said: dict[str, BoundDecision] = {}
+    apart = {
+        frozenset((image_id, entry.duplicate_of)): entry
+        for entry in bound
+        for image_id in entry.image_ids
+        if entry.decision.decision == NOT_DUPLICATE
+    }
+    for entry in bound:
+        word = entry.decision.decision
+        for image_id in entry.image_ids if word != NOT_DUPLICATE else ():
+            before = said.setdefault(image_id, entry).decision
+            if (before.decision, before.duplicate_of) != (word, entry.decision.duplicate_of):
+                problems.append(
+                    (
+                        entry.decision.line,
+                        f"'{image_id}' is to '{word}', but line {before.line} says "
+                        f"'{before.decision}'{_partner(before)}",
+                    )
+                )
+            against = apart.get(frozenset((image_id, entry.duplicate_of)))
+            if word == REMOVE and against and entry.duplicate_of:
+                problems.append(
+                    (
+                        entry.decision.line,
+                        f"'{image_id}' is removed as a duplicate of "
+                        f"'{entry.duplicate_of}', but line {against.decision.line} says they are not duplicates",
+                    )
+                )
+    return problems
+
+
+def _partner(decision: Decision) -> str:
+    return f" as a duplicate of '{decision.duplicate_of}'" if decision.duplicate_of else ""
+
+
+def _refuse(path: Path, problems: list[tuple[int, str]]) -> None:
+    if not problems:
+        return
+    shown = "; ".join(f"line {line}: {problem}" for line, problem in sorted(problems)[:_SHOWN_ERRORS])
+    more = f"; and {len(problems) - _SHOWN_ERRORS} more" if len(problems) > _SHOWN_ERRORS else ""
+    raise DecisionError(f"{path.name} {shown}{more}. Nothing was changed")

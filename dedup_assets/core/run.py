@@ -1,0 +1,24 @@
+"""What every step is given about the run it is part of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dedup_assets.core.store import now_utc
+
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`run_id`: the Dagster run. `now`: one time for all rows of a step, UTC. `progress(what, done, total)` and
+    `say(sentence)` tell a person how it goes."""
+
+    run_id: str = "local"
+    now: datetime = field(default_factory=now_utc)
+    progress: Progress = _silent
+    say: Callable[[str], None] = _silent

@@ -1,0 +1,157 @@
+"""A folder to the rows of the images table: reads what is new, reuses what is not, settles who is identical."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from dedup_assets.core import schema
+from dedup_assets.core.arrays import ArrayShelf
+from dedup_assets.core.images import ImageFacts, hash_pixels, read_image
+from dedup_assets.core.keepers import split_of
+from dedup_assets.core.listing import FoundFile, Listing, path_of
+from dedup_assets.core.run import Run
+
+CHUNK = 1024
+_RETRIED = ("denied", "vanished")  # a status that can mend without the file changing
+_FACTS = tuple(
+    "status error file_hash pixel_hash width height format mode frames scaled sketch_hash".split()  # noqa: SIM905
+)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def worker_count(workers: int | None) -> int:
+    """The threads to use: as asked, else one for each core this process may use."""
+    if workers:
+        return workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], workers: int | None) -> Iterator[Result]:
+    """Results in the order of `items`. Decoding gives up the interpreter lock, so threads do."""
+    count = worker_count(workers)
+    if count == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(count) as pool:
+        yield from pool.map(work, items)
+
+
+def known_rows(listing: Listing, known: pd.DataFrame, max_pixels: int) -> pd.DataFrame:
+    """The listing with the facts of every file that has not changed since `known`; `status` is empty for the rest."""
+    files = pd.DataFrame(
+        {
+            "image_id": [file.image_id for file in listing.files],
+            "size_bytes": np.array([file.size_bytes for file in listing.files], np.int64),
+            "modified_ns": np.array([file.modified_ns for file in listing.files], np.int64),
+        }
+    )
+    pixels = known["width"] * known["height"]
+    now_fits = (known["status"] == "too_large") & ~(pixels > max_pixels)
+    now_too_large = (known["status"] == "ok") & (pixels > max_pixels)
+    usable = known[~(known["status"].isin(_RETRIED) | now_fits | now_too_large)]
+    usable = usable.drop_duplicates("image_id", keep="last")
+    keys = ["image_id", "size_bytes", "modified_ns"]
+    return files.merge(usable[keys + list(_FACTS)], on=keys, how="left")
+
+
+def read_new(
+    rows: pd.DataFrame,
+    listing: Listing,
+    sketches: ArrayShelf,
+    max_pixels: int,
+    workers: int | None,
+    run: Run,
+    save: Callable[[pd.DataFrame], None],
+) -> pd.DataFrame:
+    """`rows` with the facts of all files; `save` is given the facts read so far, so that a killed scan goes on."""
+    fresh = np.flatnonzero(rows["status"].isna().to_numpy())
+    if not len(fresh):
+        return rows
+    facts: list[dict[str, Any]] = []
+    unsaved = 0
+    for start in range(0, len(fresh), CHUNK):
+        files = [listing.files[row] for row in fresh[start : start + CHUNK].tolist()]
+        read = list(in_parallel(lambda file: _read(listing, file, max_pixels), files, workers))
+        with_sketch = {fact.file_hash: fact.sketch for fact in read if fact.file_hash and fact.sketch is not None}
+        sketches.add(list(with_sketch), np.asarray(list(with_sketch.values())))
+        facts += [_row(file, fact) for file, fact in zip(files, read, strict=True)]
+        unsaved += len(files)
+        if unsaved >= 16 * CHUNK:
+            save(pd.DataFrame(facts[-unsaved:]))
+            unsaved = 0
+        run.progress("reading images", start + len(files), len(fresh))
+    old = rows[rows["status"].notna()]
+    new = pd.DataFrame(facts)
+    together = pd.concat([old, new]) if len(old) else new
+    return together.sort_values("image_id", kind="stable", ignore_index=True)
+
+
+def identify(rows: pd.DataFrame, listing: Listing, workers: int | None, run: Run) -> pd.DataFrame:
+    """`rows` with pixel_hash where it is needed to tell identical images, and content_id for every readable one.
+
+    Images whose sketch, size and mode agree are decoded in full; equal pixels make one content, named by the smallest
+    file_hash in it.
+    """
+    rows = rows.copy()
+    rows.loc[rows["scaled"].fillna(False).astype(bool), "pixel_hash"] = None  # only what this folder needs is published
+    ok = rows[rows["status"] == "ok"]
+    alike = ok.groupby(["sketch_hash", "width", "height", "frames"], sort=False)["file_hash"].transform("nunique") > 1
+    asked = ok[alike & ok["pixel_hash"].isna()].drop_duplicates("file_hash")
+
+    def hash_one(image_id: str) -> str | None:
+        try:
+            return hash_pixels(path_of(listing.root, image_id))
+        except Exception:  # readable at a smaller scale only, or gone meanwhile: then identical to itself alone
+            return None
+
+    hashes = {}
+    pixel_hashes = in_parallel(hash_one, asked["image_id"], workers)
+    for done, (file_hash, pixel_hash) in enumerate(zip(asked["file_hash"], pixel_hashes, strict=True)):
+        hashes[file_hash] = pixel_hash
+        run.progress("comparing identical-looking files", done + 1, len(asked))
+    rows["pixel_hash"] = (
+        rows["pixel_hash"].astype(object).where(rows["pixel_hash"].notna(), rows["file_hash"].map(hashes))
+    )
+    rows["pixel_hash"] = rows["pixel_hash"].astype(object).where(rows["pixel_hash"].notna(), None)
+    identity = rows["pixel_hash"].fillna(rows["file_hash"])
+    content = rows["file_hash"].where(rows["status"] == "ok").groupby(identity).transform("min")
+    rows["content_id"] = content.where(rows["status"] == "ok", None)
+    return rows
+
+
+def finish(rows: pd.DataFrame, previous: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """`rows` with the remaining columns of the images table, in its order."""
+    rows = rows.copy()
+    rows["modified_at"] = pd.to_datetime(rows["modified_ns"] // 1000, unit="us").astype("datetime64[us]")
+    rows["split"] = [split_of(image_id) for image_id in rows["image_id"]]
+    rows["first_seen_at"] = _first_seen(rows, previous, run)
+    return rows[schema.IMAGES.names]
+
+
+def _first_seen(rows: pd.DataFrame, previous: pd.DataFrame, run: Run) -> "pd.Series[Any]":
+    """Kept for the same content under the same path, handed on by a file that was renamed, else now."""
+    same = rows[["image_id", "file_hash"]].merge(
+        previous[["image_id", "file_hash", "first_seen_at"]], on=["image_id", "file_hash"], how="left"
+    )["first_seen_at"]
+    gone = previous[~previous["image_id"].isin(rows["image_id"])]
+    renamed = rows["file_hash"].map(gone.groupby("file_hash")["first_seen_at"].min())
+    seen = same.fillna(renamed) if len(gone) else same
+    return seen.astype("datetime64[us]").fillna(pd.Timestamp(run.now))
+
+
+def _read(listing: Listing, file: FoundFile, max_pixels: int) -> ImageFacts:
+    return read_image(path_of(listing.root, file.image_id), max_pixels)
+
+
+def _row(file: FoundFile, facts: ImageFacts) -> dict[str, Any]:
+    sketch_hash = None if facts.sketch is None else hashlib.sha256(facts.sketch.tobytes()).hexdigest()[:16]
+    row = {name: getattr(facts, name, None) for name in _FACTS}
+    row |= {"image_id": file.image_id, "size_bytes": file.size_bytes, "modified_ns": file.modified_ns}
+    return row | {"sketch_hash": sketch_hash}

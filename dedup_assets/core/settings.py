@@ -1,0 +1,87 @@
+"""Every setting once: default, bounds and the words that explain it, for run config, component, CLI and docs."""
+
+from dataclasses import dataclass
+
+from dedup_assets.core.errors import SettingsError
+from dedup_assets.core.images import MAX_PIXELS
+
+DUPLICATES_TAG = "Duplicates"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """A number with its default, its closed bounds and its explanation."""
+
+    name: str
+    default: float
+    minimum: float
+    maximum: float
+    help: str
+
+    def check(self, value: float) -> float:
+        """`value`, or SettingsError when it is outside the bounds (or not a number)."""
+        if not self.minimum <= value <= self.maximum:
+            raise SettingsError(
+                f"{self.name} is {value}; it must be between {self.minimum:g} and {self.maximum:g} "
+                f"(the default is {self.default:g})"
+            )
+        return value
+
+
+DUPLICATE_THRESHOLD = Bounded(
+    "duplicate_threshold",
+    0.0001,
+    0.0,
+    1.0,
+    "Largest distance (0 = same picture, 1 = nothing in common) at which an image is a duplicate of its keeper and is "
+    "removed without asking. 0.0001 means the same picture saved again.",
+)
+NEAR_DUPLICATE_THRESHOLD = Bounded(
+    "near_duplicate_threshold",
+    0.05,
+    0.0,
+    1.0,
+    "Largest distance at which an image is put before a person as a near duplicate: shifted, blurred, cropped, "
+    "re-coloured. Nothing is removed by this threshold alone.",
+)
+MAX_PIXELS_SETTING = Bounded(
+    "max_pixels",
+    MAX_PIXELS,
+    1,
+    1e12,
+    "Images with more pixels than this are listed as too_large and left alone.",
+)
+EMBEDDER_HELP = (
+    "What turns pictures into vectors: 'thumbnail' (default, offline), a torchvision backbone such as 'resnet50', or "
+    "'torchscript:FILE'."
+)
+SECOND_STAGE_HELP = (
+    "Align and compare each candidate pair locally before calling it near. Turned off, the vectors alone decide: "
+    "faster on dense sets, and look-alikes are flagged too."
+)
+KEEPER_ORDER_HELP = (
+    "Which copy stays, first term first: split, resolution, bytes, first_seen, image_id (see the README)."
+)
+SPLIT_PRIORITY_HELP = "Splits whose images stay before others, best first, for instance ['test', 'val', 'train']."
+DATASET_NAME_HELP = "Name of the cleaned dataset; its versions lie under datasets/NAME/ in the store."
+DATASET_DESCRIPTION_HELP = "A sentence about the cleaned dataset, kept in its summary."
+PLACEMENT_HELP = "How kept images get into the dataset folder: symlink, hardlink, copy or none."
+WORKERS_HELP = "Threads that decode images; all cores when not given."
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Inclusive upper bounds on distance, 0 <= duplicate < near_duplicate <= 1."""
+
+    duplicate: float = DUPLICATE_THRESHOLD.default
+    near_duplicate: float = NEAR_DUPLICATE_THRESHOLD.default
+
+    def __post_init__(self) -> None:
+        DUPLICATE_THRESHOLD.check(self.duplicate)
+        NEAR_DUPLICATE_THRESHOLD.check(self.near_duplicate)
+        if self.duplicate >= self.near_duplicate:
+            raise SettingsError(
+                f"duplicate_threshold ({self.duplicate:g}) must be smaller than near_duplicate_threshold "
+                f"({self.near_duplicate:g}); the defaults are {DUPLICATE_THRESHOLD.default:g} and "
+                f"{NEAR_DUPLICATE_THRESHOLD.default:g}"
+            )

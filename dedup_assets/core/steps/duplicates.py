@@ -1,0 +1,129 @@
+"""duplicates: the Duplicates collection, and its audit record."""
+
+import json
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from dedup_assets.core import schema
+from dedup_assets.core.audit import removal_rows, removals_after
+from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
+from dedup_assets.core.decisions import BoundDecision, Library, bind, file_version, read_decisions
+from dedup_assets.core.project import Project
+from dedup_assets.core.run import Run
+from dedup_assets.core.schema import Table
+from dedup_assets.core.settings import DUPLICATES_TAG, Thresholds
+from dedup_assets.core.steps.record import DUPLICATES, EMBEDDINGS, UNIQUENESS_SCORES, StepSummary, done, unless_done
+from dedup_assets.core.store import version_of
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSummary(StepSummary):
+    """The Duplicates collection by reason, what changed in it, and the near pairs that wait for a person."""
+
+    removed: int
+    by_reason: dict[str, int]
+    added: int
+    restored: int
+    decisions: int
+    decisions_without_image: int
+    waiting_pairs: int
+    waiting_images: int
+
+
+def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
+    """duplicates: the Duplicates collection, as tags, with every change recorded in removals."""
+    store = project.store
+    with store.exclusively(run.say):
+        before = done(project, UNIQUENESS_SCORES)
+        settings = {"decisions": str(project.decisions_file)}
+        version = version_of(before.output_version, before.settings, file_version(project.decisions_file))
+
+        def compute() -> tuple[CollectionSummary, dict[Table, pd.DataFrame]]:
+            images, scores = store.read(schema.IMAGES), store.read(schema.SCORES)
+            thresholds = Thresholds(**json.loads(before.settings)["thresholds"])
+            bound = _bound_decisions(project, images)
+            contents = content_of(images)
+            near = _near_pairs(store.read(schema.PAIRS), scores, thresholds)
+            collected = collect(_automatic(scores, contents), near, bound, contents)
+            embedder = str(json.loads(done(project, EMBEDDINGS).summary)["embedder"])
+            new = removal_rows(collected.removals, images, thresholds, embedder, run)
+            removals, change = removals_after(store.read(schema.REMOVALS), new, images, run)
+            tags = _tags(store.read(schema.TAGS), new, run)
+            summary = CollectionSummary(
+                removed=len(new),
+                by_reason={
+                    str(reason): int(count) for reason, count in new["reason"].value_counts().sort_index().items()
+                },
+                added=change.added,
+                restored=change.restored,
+                decisions=len(bound),
+                decisions_without_image=sum(not entry.image_ids for entry in bound),
+                waiting_pairs=len(collected.waiting),
+                waiting_images=len({image for pair in collected.waiting for image in (pair.image_a, pair.image_b)}),
+            )
+            decisions = pd.DataFrame([_decision_row(entry) for entry in bound], columns=schema.DECISIONS.names)
+            return summary, {schema.REMOVALS: removals, schema.TAGS: tags, schema.DECISIONS: decisions}
+
+        return unless_done(project, DUPLICATES, version, CollectionSummary, settings, run, compute)
+
+
+def _automatic(scores: pd.DataFrame, content_of: dict[str, str]) -> list[Removal]:
+    duplicates = scores[scores["keeper_id"].notna()]
+    return [
+        Removal(
+            image_id,
+            keeper_id,
+            IDENTICAL if content_of[image_id] == content_of[keeper_id] or distance == 0 else DUPLICATE,
+            float(distance),
+            keeper_reason,
+            BY_RULE,
+        )
+        for image_id, keeper_id, distance, keeper_reason in duplicates[
+            ["image_id", "keeper_id", "keeper_distance", "keeper_reason"]
+        ].itertuples(index=False)
+    ]
+
+
+def _near_pairs(pairs: pd.DataFrame, scores: pd.DataFrame, thresholds: Thresholds) -> list[NearPair]:
+    stays = set(scores.loc[scores["keeper_id"].isna(), "image_id"])
+    near = pairs[pairs["distance"] <= thresholds.near_duplicate]
+    return [
+        NearPair(a, b, float(distance))
+        for a, b, distance in near[["image_a", "image_b", "distance"]].itertuples(index=False)
+        if a in stays and b in stays
+    ]
+
+
+def _bound_decisions(project: Project, images: pd.DataFrame) -> list[BoundDecision]:
+    readable = images[images["status"] == "ok"]
+    hash_of = dict(zip(readable["image_id"], readable["file_hash"], strict=True))
+    before = project.store.read(schema.DECISIONS).fillna("")
+    remembered = {
+        (str(row.image_id), str(row.decision), str(row.duplicate_of)): (
+            str(row.content_hash),
+            str(row.duplicate_of_hash),
+        )
+        for row in before.itertuples(index=False)
+    }
+    library = Library(hash_of, frozenset(images["image_id"]))
+    path = project.decisions_file
+    return bind(path, read_decisions(path), library, remembered)
+
+
+def _decision_row(entry: BoundDecision) -> dict[str, object]:
+    hashes = {"content_hash": entry.content_hash, "duplicate_of_hash": entry.duplicate_of_hash}
+    return {**asdict(entry.decision), **hashes, "applies_to": len(entry.image_ids)}
+
+
+def _tags(tags: pd.DataFrame, removed: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """The tags with the Duplicates collection put anew; an image that was in it keeps its time and run."""
+    others = tags[tags["tag"] != DUPLICATES_TAG]
+    new = removed[["image_id", "reason"]].copy()
+    new["tag"] = DUPLICATES_TAG
+    old = tags[tags["tag"] == DUPLICATES_TAG][["image_id", "reason", "run_id", "tagged_at"]]
+    new = new.merge(old, on=["image_id", "reason"], how="left")
+    new["run_id"] = new["run_id"].astype(object).where(new["run_id"].notna(), run.run_id)
+    new["tagged_at"] = new["tagged_at"].astype("datetime64[us]").fillna(pd.Timestamp(run.now))
+    together = pd.concat([others, new]) if len(others) else new
+    return together.sort_values(["tag", "image_id"], ignore_index=True)[schema.TAGS.names]

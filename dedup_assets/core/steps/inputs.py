@@ -1,0 +1,47 @@
+"""What several steps read: the readable images, their distinct contents, and the vectors of these."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dedup_assets.core import schema
+from dedup_assets.core.embedders import Embedder
+from dedup_assets.core.errors import DedupError
+from dedup_assets.core.project import Project
+from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, done
+
+
+def readable(project: Project) -> pd.DataFrame:
+    done(project, RAW_IMAGES)
+    return project.store.read(schema.IMAGES, "status = 'ok'")
+
+
+def distinct_contents(images: pd.DataFrame) -> pd.DataFrame:
+    """One row for each content, by content_id, with the first image whose very file it is named after."""
+    named = images[images["file_hash"] == images["content_id"]]
+    return named.sort_values("image_id").drop_duplicates("content_id").sort_values("content_id", ignore_index=True)
+
+
+def stored_vectors(project: Project, embedder: Embedder, contents: pd.DataFrame) -> NDArray[np.int8]:
+    shelf = project.store.vectors(embedder_id(embedder), embedder.views, embedder.dimension)
+    try:
+        return shelf.read(contents["content_id"].tolist())
+    except KeyError as error:
+        raise DedupError(f"some images have no vectors yet; materialise '{EMBEDDINGS}' first") from error
+
+
+def ids_at(ids: NDArray[np.object_], rows: NDArray[np.int64]) -> NDArray[np.object_]:
+    """The ids at those rows; None where the row is -1."""
+    found = np.full(len(rows), None, object)
+    found[rows >= 0] = ids[rows[rows >= 0]]
+    return found
+
+
+def embedder_id(embedder: Embedder) -> str:
+    """Name and version, as folders and rows hold it."""
+    return f"{embedder.name.replace('/', '_')}-{embedder.version}"
+
+
+def content_of(images: pd.DataFrame) -> dict[str, str]:
+    readable = images[images["status"] == "ok"]
+    return dict(zip(readable["image_id"], readable["content_id"], strict=True))

@@ -1,0 +1,83 @@
+"""What a step leaves behind: its summary, and the note of what went in and what came out."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from dedup_assets.core.errors import DedupError
+from dedup_assets.core.project import Project
+from dedup_assets.core.run import Run
+from dedup_assets.core.schema import Table
+from dedup_assets.core.store import StepRecord, content_version, version_of
+
+RAW_IMAGES, EMBEDDINGS, NEIGHBOURS = "raw_images", "embeddings", "neighbours"
+UNIQUENESS_SCORES, DUPLICATES, DEDUPLICATED_DATASET = "uniqueness_scores", "duplicates", "deduplicated_dataset"
+
+_STEP_VERSION = "1"  # raised when a step would give another result for the same input
+
+Summary = TypeVar("Summary", bound="StepSummary")
+
+
+@dataclass(frozen=True, slots=True)
+class StepSummary:
+    """`changed` is False when the step found nothing to do. `version` changes with the step's result."""
+
+    changed: bool = field(default=True, kw_only=True)
+    version: str = field(default="", kw_only=True)
+
+
+def done(project: Project, step: str) -> StepRecord:
+    """The note of a step's last run. Raises DedupError naming the step when there was none."""
+    record = project.store.step(step)
+    if record is None:
+        raise DedupError(f"'{step}' has not run yet for the store '{project.store.folder}'; materialise it first")
+    return record
+
+
+def note(step: str, input_version: str, summary: StepSummary, settings: dict[str, Any], run: Run) -> StepRecord:
+    """The note of a step that ran now."""
+    return StepRecord(
+        step, input_version, summary.version, json.dumps(settings), json.dumps(asdict(summary)), run.run_id, run.now
+    )
+
+
+def unless_done(
+    project: Project,
+    step: str,
+    input_version: str,
+    kind: type[Summary],
+    settings: dict[str, Any],
+    run: Run,
+    compute: Callable[[], tuple[Summary, dict[Table, pd.DataFrame]]],
+) -> Summary:
+    """The summary of the step: the last one when the same went in, else of computing and storing it now."""
+    input_version = version_of(_STEP_VERSION, input_version)
+    before = project.store.step(step)
+    if before and before.input_version == input_version:
+        return kind(**{**json.loads(before.summary), "changed": False})
+    with project.store.explained():
+        summary, frames = compute()
+    version = version_of(*(content_version(table, frame) for table, frame in frames.items()))
+    summary = replace(summary, version=version, changed=before is None or before.output_version != version)
+    project.store.replace(frames, note(step, input_version, summary, settings, run))
+    return summary
+
+
+def finish(
+    project: Project,
+    step: str,
+    input_version: str,
+    summary: Summary,
+    settings: dict[str, Any],
+    run: Run,
+    frames: Callable[[], dict[Table, pd.DataFrame]],
+) -> Summary:
+    """Note a step whose work lies in files, unless the very same is noted already."""
+    before = project.store.step(step)
+    summary = replace(summary, changed=before is None or before.output_version != summary.version)
+    if summary.changed:
+        project.store.replace(frames(), note(step, input_version, summary, settings, run))
+    return summary

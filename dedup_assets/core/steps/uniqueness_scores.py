@@ -1,0 +1,110 @@
+"""uniqueness_scores: the score rule applied to what the neighbours found."""
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dedup_assets.core import schema
+from dedup_assets.core.embedders import load_embedder
+from dedup_assets.core.errors import DedupError
+from dedup_assets.core.keepers import rank, why_kept
+from dedup_assets.core.neighbours import nearest_among
+from dedup_assets.core.project import Project
+from dedup_assets.core.run import Run
+from dedup_assets.core.schema import Table
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.steps.inputs import ids_at, readable, stored_vectors
+from dedup_assets.core.steps.neighbours import find_neighbours
+from dedup_assets.core.steps.record import NEIGHBOURS, UNIQUENESS_SCORES, StepSummary, done, unless_done
+from dedup_assets.core.store import content_version, version_of
+from dedup_assets.core.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, score
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSummary(StepSummary):
+    """`near_duplicates` counts images that carry the label, `unique` those that carry none."""
+
+    scored: int
+    duplicates: int
+    near_duplicates: int
+    unique: int
+    duplicate_threshold: float
+    near_duplicate_threshold: float
+
+
+def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> ScoreSummary:
+    """uniqueness_scores: the score rule. Widens the neighbour search first when a threshold goes beyond it."""
+    store = project.store
+    with store.exclusively(run.say):
+        before = done(project, NEIGHBOURS)
+        if thresholds.near_duplicate > json.loads(before.summary)["limit"]:
+            run.say(
+                f"near_duplicate_threshold {thresholds.near_duplicate:g} is beyond the stored pairs; searching again"
+            )
+            find_neighbours(project, run, thresholds.near_duplicate)
+            before = done(project, NEIGHBOURS)
+        images = readable(project)
+        settings = {"thresholds": asdict(thresholds), "keepers": asdict(project.keepers)}
+        version = version_of(settings, before.output_version, content_version(schema.IMAGES, images))
+
+        def compute() -> tuple[ScoreSummary, dict[Table, pd.DataFrame]]:
+            scores = _score_frame(project, images, thresholds)
+            labels = scores["label"]
+            near = int((labels == NEAR_DUPLICATE_LABEL).sum())
+            duplicates = int((labels.notna() & (labels != NEAR_DUPLICATE_LABEL)).sum())
+            summary = ScoreSummary(
+                scored=len(scores),
+                duplicates=duplicates,
+                near_duplicates=near,
+                unique=len(scores) - duplicates - near,
+                duplicate_threshold=thresholds.duplicate,
+                near_duplicate_threshold=thresholds.near_duplicate,
+            )
+            return summary, {schema.SCORES: scores}
+
+        return unless_done(project, UNIQUENESS_SCORES, version, ScoreSummary, settings, run, compute)
+
+
+def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
+    nearest = project.store.read(schema.CONTENT_NEAREST)
+    compared = project.store.read(schema.CONTENT_PAIRS)
+    place = pd.Series(np.arange(len(nearest)), index=nearest["content_id"])
+    content = images["content_id"].map(place)
+    if content.isna().any() or len(nearest) != images["content_id"].nunique():
+        raise DedupError(f"the images changed since the neighbours were searched; materialise '{NEIGHBOURS}' first")
+    first = compared["content_a"].map(place).to_numpy(np.int64)
+    second = compared["content_b"].map(place).to_numpy(np.int64)
+
+    def rescan(rows: NDArray[np.int64], allowed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        embedder = load_embedder(project.embedder)
+        vectors = stored_vectors(project, embedder, nearest)
+        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second)
+
+    pairs = ContentPairs(
+        first=first,
+        second=second,
+        distance=compared["distance"].to_numpy(np.float64),
+        nearest=nearest["nearest_content"].map(place).fillna(-1).to_numpy(np.int64),
+        nearest_distance=nearest["distance"].fillna(np.inf).to_numpy(np.float64),
+        rescan=rescan,
+    )
+    scores = score(content.to_numpy(np.int64), rank(images, project.keepers), pairs, thresholds)
+    ids = images["image_id"].to_numpy(dtype=object)
+    duplicates = np.flatnonzero(scores.keeper >= 0)
+    reason = np.full(len(images), None, object)
+    reason[duplicates] = why_kept(images, scores.keeper[duplicates], duplicates, project.keepers)
+    return pd.DataFrame(
+        {
+            "image_id": ids,
+            "uniqueness": scores.uniqueness,
+            "label": scores.label,
+            "keeper_id": ids_at(ids, scores.keeper),
+            "nearest_id": ids_at(ids, scores.nearest),
+            "group_id": ids_at(ids, scores.group),
+            "keeper_distance": scores.keeper_distance,
+            "keeper_reason": reason,
+        }
+    )

@@ -1,0 +1,259 @@
+"""The store: a folder with a DuckDB file and caches beside it. Opening, locking, and every line of SQL."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from dedup_assets.core import schema
+from dedup_assets.core.arrays import ArrayShelf
+from dedup_assets.core.errors import StoreError
+from dedup_assets.core.images import SKETCH_SIZE
+from dedup_assets.core.listing import STORE_MARK
+from dedup_assets.core.schema import Table
+
+DEFAULT_STORE = "dedup_store"
+STORE_VARIABLE = "DEDUP_STORE"
+
+_OPEN_SECONDS = 60.0
+_WAIT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """The last completed run of a step. `settings` and `summary` are JSON objects."""
+
+    step: str
+    input_version: str
+    output_version: str
+    settings: str
+    summary: str
+    run_id: str
+    finished_at: datetime
+
+
+def now_utc() -> datetime:
+    """The time, UTC, without a zone, as the tables hold it."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def version_of(*parts: object) -> str:
+    """16 hex digits that change when any of the parts does."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def content_version(table: Table, frame: pd.DataFrame) -> str:
+    """16 hex digits that change when the content of the rows does; times and run ids do not count."""
+    steady = frame.drop(columns=list(table.volatile), errors="ignore")
+    hashes = pd.util.hash_pandas_object(steady, index=False).to_numpy()
+    return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
+
+
+class Store:
+    """One store. Holds nothing open: every method opens the database late and closes it before it returns."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder).expanduser().absolute()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.folder)!r})"
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return self.folder / STORE_MARK
+
+    @property
+    def decisions_file(self) -> Path:
+        """Where reviewed decisions are read from unless told otherwise."""
+        return self.folder / "decisions.csv"
+
+    @property
+    def datasets(self) -> Path:
+        """Dataset versions lie here as NAME/VERSION/."""
+        return self.folder / "datasets"
+
+    @property
+    def sketches(self) -> ArrayShelf:
+        """Small pictures by file_hash, (SKETCH_SIZE, SKETCH_SIZE, 3) uint8 RGB."""
+        return ArrayShelf(self.folder / "sketches", (SKETCH_SIZE, SKETCH_SIZE, 3), "uint8")
+
+    def vectors(self, embedder_id: str, views: int, dimension: int) -> ArrayShelf:
+        """Vectors by content_id, (views, dimension) int8."""
+        return ArrayShelf(self.folder / "vectors" / embedder_id, (views, dimension), "int8")
+
+    def comparisons(self, version: str) -> ArrayShelf:
+        """Results of the one-by-one comparison by pair, (2,) float64: distance, agreement."""
+        return ArrayShelf(self.folder / "comparisons" / version, (2,), "float64")
+
+    def exists(self) -> bool:
+        """Whether a run has ever written here."""
+        return self.database.is_file()
+
+    # ---- opening and locking
+
+    @contextlib.contextmanager
+    def exclusively(self, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+        """Keep every other writer out, across processes, until the block ends; a killed holder counts as gone.
+
+        Waits for another holder, after calling `on_wait` with a sentence once. May be nested in one thread.
+        """
+        with self.explained():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "run.lock", is_singleton=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if on_wait:
+                    on_wait(f"another run is using the store '{self.folder}'; waiting for it to end")
+                try:
+                    lock.acquire(timeout=_WAIT_SECONDS)
+                except Timeout:
+                    raise StoreError(
+                        f"the store '{self.folder}' is still in use by another run after "
+                        f"{_WAIT_SECONDS / 60:.0f} minutes; end that run, or name another store"
+                    ) from None
+            try:
+                yield
+            finally:
+                lock.release()
+
+    @contextlib.contextmanager
+    def connect(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The database, open for this block; a block that writes is one transaction, undone if it raises."""
+        with self.explained():
+            if write:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            elif not self.exists():
+                raise StoreError(f"there is no store at '{self.folder}'; run 'dedup-assets run IMAGES' first")
+            connection = self._open(write)
+            try:
+                if write:
+                    connection.begin()
+                    for table in schema.TABLES:
+                        connection.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({table.sql})")
+                yield connection
+                if write:
+                    connection.commit()
+            finally:
+                connection.close()
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what the system and DuckDB say of disk and rights into one sentence, a StoreError."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreError(
+                    f"the disk of the store '{self.folder}' is full; free some space, then run again"
+                ) from error
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and _is_inside(error.filename, self.folder):
+                raise StoreError(
+                    f"cannot write to the store '{self.folder}' ({error.strerror}); make it writable or name another "
+                    f"with --store or ${STORE_VARIABLE}"
+                ) from error
+            raise
+        except duckdb.Error as error:
+            text = str(error).splitlines()[0]
+            if "No space left" in text or "out of disk" in text.lower():
+                raise StoreError(
+                    f"the disk of the store '{self.folder}' is full; free some space, then run again"
+                ) from error
+            raise StoreError(f"the database '{self.database}' says: {text}") from error
+
+    @property
+    def _full(self) -> str:
+        return f"the disk of the store '{self.folder}' is full; free some space, then run again"
+
+    def _open(self, write: bool) -> duckdb.DuckDBPyConnection:
+        deadline, pause = time.monotonic() + _OPEN_SECONDS, 0.02
+        while True:
+            try:
+                return duckdb.connect(str(self.database), read_only=not write)
+            except (duckdb.IOException, duckdb.ConnectionException) as error:
+                text = str(error)
+                busy = "lock" in text.lower() or "different configuration" in text
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(pause)
+                pause = min(pause * 1.6, 1.0)
+
+    # ---- whole tables
+
+    def read(self, table: Table, where: str = "true", parameters: tuple[object, ...] = ()) -> pd.DataFrame:
+        """The rows of a table in the order they were written; no rows when there is no store yet."""
+        if not self.exists():
+            return table.arrow.empty_table().to_pandas()
+        names = ", ".join(table.names)
+        with self.connect() as db:
+            if not db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table.name]).fetchone():
+                return table.arrow.empty_table().to_pandas()
+            query = f"SELECT {names} FROM {table.name} WHERE {where} ORDER BY rowid"
+            return db.execute(query, list(parameters)).df()
+
+    def replace(self, frames: dict[Table, pd.DataFrame], step: StepRecord | None = None) -> None:
+        """Put `frames` in place of the tables' rows and note the step, all at once or not at all."""
+        with self.connect(write=True) as db:
+            for table, frame in frames.items():
+                db.execute(f"CREATE OR REPLACE TABLE {table.name} ({table.sql})")
+                _insert(db, table, frame)
+            if step:
+                self._note(db, step)
+
+    def append(self, table: Table, frame: pd.DataFrame) -> None:
+        """Add rows to a table."""
+        with self.connect(write=True) as db:
+            _insert(db, table, frame)
+
+    # ---- steps and facts about the store
+
+    def step(self, name: str) -> StepRecord | None:
+        """The last completed run of a step."""
+        rows = self.read(schema.STEPS, "step = ?", (name,))
+        return StepRecord(**rows.iloc[0].to_dict()) if len(rows) else None
+
+    def _note(self, db: duckdb.DuckDBPyConnection, step: StepRecord) -> None:
+        db.execute("DELETE FROM steps WHERE step = ?", [step.step])
+        values = [getattr(step, name) for name in schema.STEPS.names]
+        db.execute(f"INSERT INTO steps VALUES ({', '.join('?' * len(values))})", values)
+
+    def fact(self, key: str) -> str | None:
+        """A fact about the store, such as `image_root`."""
+        rows = self.read(schema.META, "key = ?", (key,))
+        return str(rows["value"].iloc[0]) if len(rows) else None
+
+    def set_fact(self, key: str, value: str) -> None:
+        """Note a fact about the store."""
+        if self.fact(key) == value:
+            return
+        with self.connect(write=True) as db:
+            db.execute("DELETE FROM meta WHERE key = ?", [key])
+            db.execute("INSERT INTO meta VALUES (?, ?)", [key, value])
+
+
+def default_store() -> Store:
+    """The store named by $DEDUP_STORE, else ./dedup_store."""
+    return Store(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+
+
+def _insert(db: duckdb.DuckDBPyConnection, table: Table, frame: pd.DataFrame) -> None:
+    rows = pa.Table.from_pandas(frame, schema=table.arrow, preserve_index=False)
+    db.register("incoming", rows)
+    db.execute(f"INSERT INTO {table.name} BY NAME SELECT * FROM incoming")
+    db.unregister("incoming")
+
+
+def _is_inside(path: object, folder: Path) -> bool:
+    return isinstance(path, str) and Path(path).is_relative_to(folder.parent)
