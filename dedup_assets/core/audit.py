@@ -87,6 +87,6 @@ def _time(text: str, otherwise: pd.Timestamp) -> pd.Timestamp:
         time = pd.Timestamp(text)
     except ValueError:  # a person writes dates as they like; the words stay in the reviewed file
         return otherwise
-    if time is pd.NaT:
+    if pd.isna(time):
         return otherwise
     return time.tz_convert("UTC").tz_localize(None) if time.tzinfo else time

@@ -93,7 +93,7 @@ def keeper_chain(removals: Mapping[str, Removal], image_id: str) -> list[Removal
     """The removals from this image to the one that stays, this one's own first; none for an image that stays."""
     chain: list[Removal] = []
     step: str | None = image_id
-    while step in removals and len(chain) <= len(removals):
+    while step is not None and step in removals and len(chain) <= len(removals):
         chain.append(removals[step])
         step = removals[step].keeper_id
     return chain

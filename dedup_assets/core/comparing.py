@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core import agreement, fullsize
 from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.images import read_full
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel
 
-COMPARISON_VERSION = f"{agreement.VERSION}-{fullsize.VERSION}"
+LEAST_NEAR_DISTANCE = 0.0002  # of two pictures that a full-size comparison does not call the same
+SAME_DISTANCE = 0.0001
 
 _CHUNK = 1024
 _PICTURES_KEPT = 8192
@@ -29,6 +29,13 @@ class Content:
     path: Path
     size: tuple[int, int]
     frames: int
+
+
+def comparison_version() -> str:
+    """Changes when a comparison would give another answer."""
+    from dedup_assets.core import agreement, fullsize
+
+    return f"{agreement.VERSION}-{fullsize.VERSION}"
 
 
 class Comparer:
@@ -81,20 +88,24 @@ class Comparer:
         return compare
 
     def _compare(self, a: Content, b: Content, vector_distance: float) -> tuple[float, float]:
+        from dedup_assets.core import agreement, fullsize
+
         if vector_distance <= fullsize.TINY_DISTANCE and a.size == b.size and a.frames == b.frames == 1:
             result = fullsize.compare_full(read_full(a.path), read_full(b.path))
             if result.identical:
                 return 0.0, 1.0
-            if result.distance is not None and result.distance <= fullsize.SAME_DISTANCE:
+            if result.distance is not None and result.distance <= SAME_DISTANCE:
                 return result.distance, 1.0
         if not self._second_stage:
-            return max(vector_distance, fullsize.LEAST_NEAR_DISTANCE), float("nan")
+            return max(vector_distance, LEAST_NEAR_DISTANCE), float("nan")
         agreed = agreement.compare(self._pictures[a.content_id], self._pictures[b.content_id])
-        return max(agreement.distance_of(agreed), fullsize.LEAST_NEAR_DISTANCE), agreed
+        return max(agreement.distance_of(agreed), LEAST_NEAR_DISTANCE), agreed
 
     def _prepare(self, contents: set[Content]) -> None:
         if not self._second_stage:
             return
+        from dedup_assets.core import agreement
+
         for content in contents:
             if content.content_id in self._pictures:
                 self._pictures.move_to_end(content.content_id)

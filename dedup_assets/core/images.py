@@ -74,9 +74,15 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageFacts:
 
 def read_picture(path: Path, size: int) -> Pixels:
     """The whole picture as a viewer shows it, squashed to (size, size, 3) uint8 RGB. Raises what the decoder raises."""
-    with _open(path) as image:
-        _scale_on_decode(image, max(size, _SCALED_SIZE))
+    with open_scaled(path, size) as image:
         return squash(upright(image), size)
+
+
+def open_scaled(path: Path, size: int) -> Image.Image:
+    """The opened file, set to decode no larger than it takes to make both sides at least `size` pixels."""
+    image = _open(path)
+    _scale_on_decode(image, max(size, _SCALED_SIZE))
+    return image
 
 
 def read_full(path: Path) -> Image.Image:
@@ -148,7 +154,7 @@ def _decoded_facts(image: Image.Image, known: dict[str, Any], stored_size: tuple
         width, height = upright(image).size
     sketch = squash(upright(image), SKETCH_SIZE)
     pixel_hash = None if scaled else _hash_decoded(image)
-    facts = {"width": width, "height": height, "frames": _frames(image), "scaled": scaled}
+    facts: dict[str, Any] = {"width": width, "height": height, "frames": _frames(image), "scaled": scaled}
     return ImageFacts("ok", pixel_hash=pixel_hash, sketch=sketch, **facts, **known)
 
 

@@ -141,9 +141,9 @@ def _first_seen(rows: pd.DataFrame, previous: pd.DataFrame, run: Run) -> "pd.Ser
         previous[["image_id", "file_hash", "first_seen_at"]], on=["image_id", "file_hash"], how="left"
     )["first_seen_at"]
     gone = previous[~previous["image_id"].isin(rows["image_id"])]
-    renamed = rows["file_hash"].map(gone.groupby("file_hash")["first_seen_at"].min())
-    seen = same.fillna(renamed) if len(gone) else same
-    return seen.astype("datetime64[us]").fillna(pd.Timestamp(run.now))
+    if len(gone):
+        same = same.fillna(rows["file_hash"].map(gone.groupby("file_hash")["first_seen_at"].min()))
+    return same.astype("datetime64[us]").fillna(pd.Timestamp(run.now))
 
 
 def _read(listing: Listing, file: FoundFile, max_pixels: int) -> ImageFacts:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import pandas as pd
 import pyarrow as pa
 
 STORE_VERSION = "1"
@@ -43,6 +44,11 @@ class Table:
     def arrow(self) -> pa.Schema:
         """The table as an Arrow schema."""
         return pa.schema([(column.name, _ARROW[column.type]) for column in self.columns])
+
+    def empty(self) -> pd.DataFrame:
+        """No rows, with the columns' types."""
+        frame: pd.DataFrame = self.arrow.empty_table().to_pandas()
+        return frame
 
     @property
     def sql(self) -> str:

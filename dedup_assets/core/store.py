@@ -195,13 +195,14 @@ class Store:
     def read(self, table: Table, where: str = "true", parameters: tuple[object, ...] = ()) -> pd.DataFrame:
         """The rows of a table in the order they were written; no rows when there is no store yet."""
         if not self.exists():
-            return table.arrow.empty_table().to_pandas()
+            return table.empty()
         names = ", ".join(table.names)
         with self.connect() as db:
             if not db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table.name]).fetchone():
-                return table.arrow.empty_table().to_pandas()
+                return table.empty()
             query = f"SELECT {names} FROM {table.name} WHERE {where} ORDER BY rowid"
-            return db.execute(query, list(parameters)).df()
+            rows: pd.DataFrame = db.execute(query, list(parameters)).df()
+            return rows
 
     def replace(self, frames: dict[Table, pd.DataFrame], step: StepRecord | None = None) -> None:
         """Put `frames` in place of the tables' rows and note the step, all at once or not at all."""
@@ -222,7 +223,7 @@ class Store:
     def step(self, name: str) -> StepRecord | None:
         """The last completed run of a step."""
         rows = self.read(schema.STEPS, "step = ?", (name,))
-        return StepRecord(**rows.iloc[0].to_dict()) if len(rows) else None
+        return StepRecord(*rows.iloc[0].tolist()) if len(rows) else None
 
     def _note(self, db: duckdb.DuckDBPyConnection, step: StepRecord) -> None:
         db.execute("DELETE FROM steps WHERE step = ?", [step.step])

@@ -42,7 +42,7 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
         manifest, removed = dataset_frames(project)
         scored = json.loads(done(project, UNIQUENESS_SCORES).settings)["thresholds"]
         embedder = json.loads(done(project, EMBEDDINGS).summary)["embedder"]
-        facts = {"images": str(project.images.absolute()), "thresholds": scored, "embedder": embedder}
+        facts = {"images": str(project.images), "thresholds": scored, "embedder": embedder}
         facts |= {"created_at": run.now.isoformat(timespec="seconds"), "run_id": run.run_id}
         with store.explained():
             written = write_version(

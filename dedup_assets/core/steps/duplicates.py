@@ -13,6 +13,7 @@ from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
 from dedup_assets.core.settings import DUPLICATES_TAG, Thresholds
+from dedup_assets.core.steps.inputs import content_of
 from dedup_assets.core.steps.record import DUPLICATES, EMBEDDINGS, UNIQUENESS_SCORES, StepSummary, done, unless_done
 from dedup_assets.core.store import version_of
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core import schema
-from dedup_assets.core.comparing import COMPARISON_VERSION, Comparer, Content
+from dedup_assets.core.comparing import Comparer, Content, comparison_version
 from dedup_assets.core.embedders import load_embedder
 from dedup_assets.core.keepers import rank
 from dedup_assets.core.listing import path_of
@@ -39,7 +39,7 @@ def find_neighbours(project: Project, run: Run, limit: float = PAIR_LIMIT) -> Ne
         settings = {
             "embedder": embedder_id(embedder),
             "second_stage": project.second_stage,
-            "comparison": COMPARISON_VERSION,
+            "comparison": comparison_version(),
             "limit": limit,
             "keepers": asdict(project.keepers),
         }
@@ -59,7 +59,7 @@ def find_neighbours(project: Project, run: Run, limit: float = PAIR_LIMIT) -> Ne
             offered = found.view_distance <= view_limit
             distance, agreed = found.full_distance.copy(), np.full(len(found.first), np.nan)
             first, second = found.first[offered], found.second[offered]
-            shelf = store.comparisons(f"{COMPARISON_VERSION}-{embedder_id(embedder)}")
+            shelf = store.comparisons(f"{comparison_version()}-{embedder_id(embedder)}")
             comparer = Comparer(shelf, project.second_stage, project.workers)
             distance[offered], agreed[offered] = comparer.distances(
                 _content_list(project, contents), first, second, found.view_distance[offered], run

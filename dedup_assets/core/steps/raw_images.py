@@ -38,7 +38,7 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
         known = pd.concat([frame for frame in (previous, store.read(schema.FILE_FACTS)) if len(frame)] or [previous])
         rows = known_rows(listing, known, project.max_pixels)
         to_read = int(rows["status"].isna().sum())
-        store.set_fact("image_root", str(project.images.absolute()))
+        project.remember()
 
         def save(facts: pd.DataFrame) -> None:
             store.append(schema.FILE_FACTS, facts)
@@ -64,7 +64,7 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
             version=version,
         )
         if summary.changed or to_read or not images["modified_ns"].equals(previous["modified_ns"]):
-            empty = schema.FILE_FACTS.arrow.empty_table().to_pandas()
+            empty = schema.FILE_FACTS.empty()
             record = note(RAW_IMAGES, listing.version, summary, {"images": str(project.images)}, run)
             store.replace({schema.IMAGES: images, schema.FILE_FACTS: empty}, record)
         return summary

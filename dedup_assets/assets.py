@@ -1,0 +1,288 @@
+"""The eight assets. Each calls one step of the core and tells the Dagster UI what came of it."""
+
+import contextlib
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from dedup_assets.core import schema, steps
+from dedup_assets.core.decisions import file_version, read_decisions
+from dedup_assets.core.errors import DedupError
+from dedup_assets.core.listing import list_images
+from dedup_assets.core.project import Project
+from dedup_assets.core.report import nearest_pairs, removed_pairs
+from dedup_assets.core.run import Progress, Run
+from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
+from dedup_assets.metadata import SHOWN_PAIRS, counts_markdown, histogram_markdown, pairs_markdown, table_metadata
+
+GROUP = "dedup"
+CODE_VERSION = "1"
+_LOG_SECONDS = 5.0
+
+
+def build_assets(
+    project: Project,
+    thresholds: Thresholds,
+    *,
+    key_prefix: Sequence[str] = (),
+    group_name: str = GROUP,
+    owners: Sequence[str] = (),
+    pool: str | None = None,
+    automation_condition: "dg.AutomationCondition[dg.AssetKey] | None" = None,
+    on_progress: Progress | None = None,
+) -> list[dg.AssetsDefinition | dg.SourceAsset]:
+    """The chain for one project, from `image_folder` to `deduplicated_dataset`, in dependency order.
+
+    `thresholds` become the defaults of the run config of `uniqueness_scores`. `on_progress` is told how far long steps
+    are, beside the Dagster log.
+    """
+    store = project.store
+
+    def key(name: str) -> dg.AssetKey:
+        return dg.AssetKey([*key_prefix, name])
+
+    def asset(name: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Callable[..., dg.AssetsDefinition]:  # noqa: ANN401
+        return dg.asset(
+            key=key(name),
+            deps=[key(dep) for dep in deps],
+            group_name=group_name,
+            kinds=kinds,
+            owners=list(owners) or None,
+            pool=pool,
+            code_version=CODE_VERSION,
+            automation_condition=automation_condition,
+            **more,
+        )
+
+    def source(name: str, description: str) -> Callable[..., Any]:
+        return dg.observable_source_asset(
+            key=key(name), group_name=group_name, description=description, tags={"dagster/kind/file": ""}
+        )
+
+    def run_of(context: dg.AssetExecutionContext) -> Run:
+        progress = _both(_logged(context), on_progress)
+        return Run(run_id=context.run.run_id, progress=progress, say=context.log.info)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # observable sources are marked beta; nothing else is defined here
+
+        @source("image_folder", "The folder of images, as listed: paths, sizes and times. No image is opened.")
+        def image_folder() -> dg.ObserveResult:
+            with readable_failures():
+                listing = list_images(project.images)
+            return dg.ObserveResult(
+                data_version=dg.DataVersion(listing.version),
+                metadata={"files": len(listing.files), "other_files": listing.ignored, "folder": _path(project.images)},
+            )
+
+        @source("review_decisions", "Reviewed decisions about near duplicates: keep, remove, discard, not_duplicate.")
+        def review_decisions() -> dg.ObserveResult:
+            with readable_failures():
+                decisions = read_decisions(project.decisions_file)
+            return dg.ObserveResult(
+                data_version=dg.DataVersion(file_version(project.decisions_file)),
+                metadata={"decisions": len(decisions), "file": _path(project.decisions_file)},
+            )
+
+    @asset(
+        "raw_images",
+        ["image_folder"],
+        {"python", "duckdb", "image"},
+        description="The manifest: every image file with its identity, size, format and status. Unreadable files are "
+        "listed and left alone.",
+    )
+    def raw_images(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        with readable_failures():
+            done = steps.scan_images(project, run_of(context))
+        copies = done.readable - done.contents
+        return _result(
+            done,
+            {
+                **table_metadata(store, schema.IMAGES, done.files),
+                "images": done.files,
+                "readable": done.readable,
+                "unreadable": done.files - done.readable,
+                "problems": counts_markdown(done.problems),
+                "distinct_pictures": done.contents,
+                "identical_copies": copies,
+                "gigabytes": round(done.total_bytes / 1e9, 3),
+                "decoded_this_time": done.read,
+                "other_files_ignored": done.ignored,
+                "folder": _path(project.images),
+            },
+        )
+
+    @asset(
+        "embeddings",
+        ["raw_images"],
+        {"python", "numpy"},
+        description="One set of vectors for each distinct picture: the full frame, and views that a near duplicate "
+        "might show. Only new pictures are computed.",
+    )
+    def embeddings(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        with readable_failures():
+            done = steps.embed_images(project, run_of(context))
+        return _result(
+            done,
+            {
+                "embedder": done.embedder,
+                "pictures": done.contents,
+                "computed_this_time": done.computed,
+                "views": done.views,
+                "dimension": done.dimension,
+                "folder": _path(store.folder / "vectors" / done.embedder),
+            },
+        )
+
+    @asset(
+        "neighbours",
+        ["embeddings"],
+        {"python", "duckdb", "opencv"},
+        description="Every near pair and every nearest neighbour, exactly. The costly step; it does not depend on the "
+        "thresholds.",
+    )
+    def neighbours(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        with readable_failures():
+            done = steps.find_neighbours(project, run_of(context))
+        return _result(
+            done,
+            {
+                **table_metadata(store, schema.PAIRS, done.pairs),
+                "pairs": done.pairs,
+                "listed_up_to_distance": done.limit,
+                "candidates_compared": done.candidates,
+                "second_stage": project.second_stage,
+            },
+        )
+
+    @asset(
+        "uniqueness_scores",
+        ["neighbours"],
+        {"python", "duckdb"},
+        description="The uniqueness of every image, 0 to 1, higher is more unique. Duplicates score exactly 0 and name "
+        "their keeper; of N identical images N-1 do.",
+        config_schema={
+            DUPLICATE_THRESHOLD.name: dg.Field(
+                float, default_value=thresholds.duplicate, description=DUPLICATE_THRESHOLD.help
+            ),
+            NEAR_DUPLICATE_THRESHOLD.name: dg.Field(
+                float, default_value=thresholds.near_duplicate, description=NEAR_DUPLICATE_THRESHOLD.help
+            ),
+        },
+    )
+    def uniqueness_scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        config = context.op_execution_context.op_config
+        with readable_failures():
+            used = Thresholds(config[DUPLICATE_THRESHOLD.name], config[NEAR_DUPLICATE_THRESHOLD.name])
+            done = steps.score_uniqueness(project, used, run_of(context))
+        near = nearest_pairs(store, used.duplicate, used.near_duplicate, SHOWN_PAIRS)
+        return _result(
+            done,
+            {
+                **table_metadata(store, schema.SCORES, done.scored),
+                "duplicates": done.duplicates,
+                "near_duplicates": done.near_duplicates,
+                "unique": done.unique,
+                "duplicate_threshold": used.duplicate,
+                "near_duplicate_threshold": used.near_duplicate,
+                "histogram": histogram_markdown(store, schema.SCORES),
+                "nearest_pairs": pairs_markdown(store, project.images, near, ("image", "near duplicate")),
+            },
+        )
+
+    @asset(
+        "duplicates",
+        ["uniqueness_scores", "review_decisions"],
+        {"python", "duckdb"},
+        description="The Duplicates collection: what scores 0, and what reviewers decided to remove. Every change is "
+        "recorded for the audit.",
+    )
+    def duplicates(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        with readable_failures():
+            done = steps.collect_duplicates(project, run_of(context))
+        shown = removed_pairs(store, SHOWN_PAIRS)
+        return _result(
+            done,
+            {
+                **table_metadata(store, schema.REMOVALS, done.removed),
+                "removed": done.removed,
+                "by_reason": counts_markdown(done.by_reason),
+                "newly_removed": done.added,
+                "restored": done.restored,
+                "decisions": done.decisions,
+                "decisions_without_image": done.decisions_without_image,
+                "near_pairs_waiting_for_review": done.waiting_pairs,
+                "removed_beside_keeper": pairs_markdown(store, project.images, shown, ("stays", "removed")),
+                "decisions_file": _path(project.decisions_file),
+            },
+        )
+
+    @asset(
+        "deduplicated_dataset",
+        ["duplicates"],
+        {"python", "parquet", "csv"},
+        description="A new, immutable version of the dataset without its duplicates: manifest, images, the list of "
+        "what was removed and why.",
+    )
+    def deduplicated_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        with readable_failures():
+            done = steps.write_dataset(project, run_of(context))
+        return _result(
+            done,
+            {
+                "dagster/row_count": done.kept,
+                "kept": done.kept,
+                "removed": done.removed,
+                "dataset": done.name,
+                "dataset_version": done.dataset_version,
+                "new_version": done.created,
+                "placement": project.recipe.placement,
+                "folder": _path(done.folder),
+            },
+        )
+
+    chain = [raw_images, embeddings, neighbours, uniqueness_scores, duplicates, deduplicated_dataset]
+    return [image_folder, review_decisions, *chain]
+
+
+@contextlib.contextmanager
+def readable_failures() -> Iterator[None]:
+    """Show an error a person can mend as one sentence in Dagster, without retries."""
+    try:
+        yield
+    except DedupError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+
+
+def _result(done: steps.StepSummary, metadata: dict[str, Any]) -> "dg.MaterializeResult[None]":
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(done.version), metadata={**metadata, "changed": done.changed}
+    )
+
+
+def _path(path: object) -> dg.PathMetadataValue:
+    return dg.MetadataValue.path(str(path))
+
+
+def _logged(context: dg.AssetExecutionContext) -> Progress:
+    last = time.monotonic()
+
+    def log(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _LOG_SECONDS:
+            last = time.monotonic()
+            context.log.info(f"{what}: {done:,} of {total:,}")
+
+    return log
+
+
+def _both(first: Progress, second: Progress | None) -> Progress:
+    def tell(what: str, done: int, total: int) -> None:
+        first(what, done, total)
+        if second:
+            second(what, done, total)
+
+    return tell

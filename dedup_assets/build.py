@@ -1,0 +1,95 @@
+"""One call from a folder of images to Dagster definitions."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from dedup_assets.assets import GROUP, build_assets
+from dedup_assets.checks import build_checks
+from dedup_assets.core.datasets import DatasetRecipe
+from dedup_assets.core.embedders import DEFAULT_EMBEDDER
+from dedup_assets.core.images import MAX_PIXELS
+from dedup_assets.core.keepers import KeeperPolicy
+from dedup_assets.core.project import Project
+from dedup_assets.core.run import Progress
+from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
+from dedup_assets.core.store import Store, default_store
+
+JOB = "deduplicate"
+
+
+def build_dedup_defs(
+    images: str | Path,
+    store: str | Path | None = None,
+    *,
+    key_prefix: str | Sequence[str] = (),
+    duplicate_threshold: float = DUPLICATE_THRESHOLD.default,
+    near_duplicate_threshold: float = NEAR_DUPLICATE_THRESHOLD.default,
+    embedder: str = DEFAULT_EMBEDDER,
+    second_stage: bool = True,
+    keeper_order: Sequence[str] = KeeperPolicy().order,
+    split_priority: Sequence[str] = (),
+    decisions: str | Path | None = None,
+    dataset_name: str = DatasetRecipe().name,
+    dataset_description: str = "",
+    placement: str = DatasetRecipe().placement,
+    max_pixels: int = MAX_PIXELS,
+    workers: int | None = None,
+    group_name: str = GROUP,
+    owners: Sequence[str] = (),
+) -> dg.Definitions:
+    """The assets, checks and job that deduplicate one folder of images.
+
+    `store` defaults to $DEDUP_STORE, else ./dedup_store; `decisions` to decisions.csv in it. With a `key_prefix`
+    several of these live in one deployment, each with a store of its own. Runs of one store share one Dagster pool.
+    Raises SettingsError for settings out of range.
+    """
+    prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
+    thresholds = Thresholds(duplicate_threshold, near_duplicate_threshold)
+    project = Project(
+        images=Path(images).expanduser().absolute(),
+        store=Store(store) if store else default_store(),
+        embedder=embedder,
+        second_stage=second_stage,
+        keepers=KeeperPolicy(tuple(keeper_order), tuple(split_priority)),
+        recipe=DatasetRecipe(dataset_name, dataset_description, placement),
+        decisions=Path(decisions).expanduser().absolute() if decisions else None,
+        max_pixels=max_pixels,
+        workers=workers,
+    )
+    return defs_of(project, thresholds, key_prefix=prefix, group_name=group_name, owners=owners)
+
+
+def defs_of(
+    project: Project,
+    thresholds: Thresholds,
+    *,
+    key_prefix: Sequence[str] = (),
+    group_name: str = GROUP,
+    owners: Sequence[str] = (),
+    on_progress: Progress | None = None,
+) -> dg.Definitions:
+    """The assets, checks and job of one project."""
+    pool = "dedup_store_" + hashlib.sha256(str(project.store.folder).encode()).hexdigest()[:8]
+    assets = build_assets(
+        project,
+        thresholds,
+        key_prefix=key_prefix,
+        group_name=group_name,
+        owners=owners,
+        pool=pool,
+        on_progress=on_progress,
+    )
+    job = dg.define_asset_job(
+        "_".join([*key_prefix, JOB]),
+        selection=dg.AssetSelection.assets(*(asset for asset in assets if isinstance(asset, dg.AssetsDefinition))),
+        description=f"Find and remove the duplicates of {project.images}",
+    )
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=build_checks(project, thresholds, key_prefix=key_prefix, pool=pool),
+        jobs=[job],
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,114 @@
+"""The asset checks: the promises of the score rule block what is downstream, the rest warns."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from dedup_assets.assets import readable_failures
+from dedup_assets.core import schema
+from dedup_assets.core.project import Project
+from dedup_assets.core.rules import RULES
+from dedup_assets.core.settings import Thresholds
+
+WARN = dg.AssetCheckSeverity.WARN
+
+
+def build_checks(
+    project: Project, thresholds: Thresholds, *, key_prefix: Sequence[str] = (), pool: str | None = None
+) -> list[dg.AssetChecksDefinition]:
+    """The checks for one project: blocking ones for the rules, warnings for what a person should look at."""
+    store = project.store
+
+    def key(name: str) -> dg.AssetKey:
+        return dg.AssetKey([*key_prefix, name])
+
+    def op_name(name: str) -> str:
+        return "__".join([*key_prefix, name])
+
+    def rule_checks(asset: str) -> dg.AssetChecksDefinition:
+        rules = {rule.name: rule for rule in RULES if rule.asset == asset}
+        specs = [
+            dg.AssetCheckSpec(rule.name, asset=key(asset), description=rule.description, blocking=True)
+            for rule in rules.values()
+        ]
+
+        @dg.multi_asset_check(name=op_name(f"{asset}_rules"), specs=specs, can_subset=True, pool=pool)
+        def check_rules(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+            with readable_failures():
+                used = _thresholds_used(project).duplicate
+            for selected in sorted(context.selected_asset_check_keys, key=lambda key: key.name):
+                result = rules[selected.name].check(store, used)
+                yield dg.AssetCheckResult(
+                    asset_key=selected.asset_key,
+                    check_name=selected.name,
+                    passed=result.passed,
+                    description=result.sentence,
+                    metadata={"examples": list(result.examples)} if result.examples else {},
+                )
+
+        return check_rules
+
+    @dg.asset_check(
+        asset=key("raw_images"), pool=pool, description="Files that cannot be read are left out of everything."
+    )
+    def all_images_readable() -> dg.AssetCheckResult:
+        bad = store.read(schema.IMAGES, "status <> 'ok'")
+        lines = [
+            f"| `{row.image_id}` | {row.status} | {row.error or ''} |" for row in bad.head(20).itertuples(index=False)
+        ]
+        table = "\n".join(["| image | status | error |", "|:--|:--|:--|", *lines])
+        return dg.AssetCheckResult(
+            passed=bad.empty,
+            severity=WARN,
+            description=f"{len(bad):,} files cannot be read" if len(bad) else "every image can be read",
+            metadata={"files": dg.MetadataValue.md(table)} if len(bad) else {},
+        )
+
+    @dg.asset_check(
+        asset=key("uniqueness_scores"), pool=pool, description="The last run used this project's own thresholds."
+    )
+    def thresholds_as_configured() -> dg.AssetCheckResult:
+        with readable_failures():
+            used = _thresholds_used(project)
+        return dg.AssetCheckResult(
+            passed=used == thresholds,
+            severity=WARN,
+            description=f"used {used.duplicate:g} and {used.near_duplicate:g}; configured are "
+            f"{thresholds.duplicate:g} and {thresholds.near_duplicate:g}",
+        )
+
+    @dg.asset_check(asset=key("duplicates"), pool=pool, description="Near duplicates have been looked at by a person.")
+    def near_duplicates_reviewed() -> dg.AssetCheckResult:
+        step = store.step("duplicates")
+        waiting = json.loads(step.summary)["waiting_pairs"] if step else 0
+        return dg.AssetCheckResult(
+            passed=waiting == 0,
+            severity=WARN,
+            description=f"{waiting:,} near pairs wait for a decision in {project.decisions_file}"
+            if waiting
+            else "no near pair waits for a decision",
+            metadata={"waiting_pairs": waiting},
+        )
+
+    @dg.asset_check(
+        asset=key("duplicates"), pool=pool, description="Every decision is about a picture that is still there."
+    )
+    def decisions_have_images() -> dg.AssetCheckResult:
+        lost = store.read(schema.DECISIONS, "applies_to = 0")
+        lines = ", ".join(f"line {row.line} '{row.image_id}'" for row in lost.head(10).itertuples(index=False))
+        return dg.AssetCheckResult(
+            passed=lost.empty,
+            severity=WARN,
+            description=f"{len(lost):,} decisions are about pictures that are gone: {lines}"
+            if len(lost)
+            else "every decision has its picture",
+        )
+
+    warnings_ = [all_images_readable, thresholds_as_configured, near_duplicates_reviewed, decisions_have_images]
+    return [rule_checks("uniqueness_scores"), rule_checks("duplicates"), *warnings_]
+
+
+def _thresholds_used(project: Project) -> Thresholds:
+    step = project.store.step("uniqueness_scores")
+    return Thresholds(**json.loads(step.settings)["thresholds"]) if step else Thresholds()

@@ -1,0 +1,115 @@
+"""What a person wants to see of a store: counts, the histogram of uniqueness, the nearest pairs."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dedup_assets.core import schema
+from dedup_assets.core.project import remembered
+from dedup_assets.core.store import StepRecord, Store
+
+HISTOGRAM_EDGES = (0.0, 0.0001, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Images whose score is above `low` and at most `high`; the first bar holds `low` too."""
+
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPair:
+    """Two images to put side by side; the first is the one that stays, or the smaller id."""
+
+    first: str
+    second: str
+    distance: float
+    agreement: float | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The state of a store in numbers. `waiting_pairs`: near pairs that nobody has decided about."""
+
+    image_root: str
+    images: int
+    unreadable: int
+    duplicates: int
+    near_duplicates: int
+    reviewed: int
+    discarded: int
+    waiting_pairs: int
+    kept: int
+    dataset: str | None
+    finished_at: datetime | None
+
+
+def histogram(scores: pd.DataFrame) -> list[Bar]:
+    """How many images have a uniqueness in each bar; finer near zero, where the decisions are."""
+    values = scores["uniqueness"].to_numpy(np.float64)
+    place = np.clip(np.searchsorted(HISTOGRAM_EDGES[1:], values), 0, len(HISTOGRAM_EDGES) - 2)
+    counts = np.bincount(place, minlength=len(HISTOGRAM_EDGES) - 1)
+    bars = zip(HISTOGRAM_EDGES[:-1], HISTOGRAM_EDGES[1:], counts.tolist(), strict=True)
+    return [Bar(low, high, images) for low, high, images in bars]
+
+
+def nearest_pairs(store: Store, above: float, upto: float, limit: int) -> list[ShownPair]:
+    """The nearest pairs of images that stay, with a distance above `above` and at most `upto`."""
+    stays = set(store.read(schema.SCORES, "keeper_id IS NULL")["image_id"])
+    pairs = store.read(schema.PAIRS, "distance > ? AND distance <= ?", (above, upto)).sort_values("distance")
+    shown = []
+    for row in pairs.itertuples(index=False):
+        if row.image_a in stays and row.image_b in stays:
+            agreement = None if pd.isna(row.agreement) else float(row.agreement)
+            shown.append(ShownPair(row.image_a, row.image_b, float(row.distance), agreement, ""))
+        if len(shown) == limit:
+            break
+    return shown
+
+
+def removed_pairs(store: Store, limit: int) -> list[ShownPair]:
+    """Removed images beside the image they duplicate: those that are not identical first, then by id."""
+    removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL AND keeper_id IS NOT NULL")
+    removed = removed[removed["image_id"].isin(store.read(schema.IMAGES)["image_id"])]
+    removed = removed.sort_values(["distance", "image_id"], ascending=[False, True])
+    return [
+        ShownPair(row.keeper_id, row.image_id, float(row.distance or 0.0), None, row.reason)
+        for row in removed.head(limit).itertuples(index=False)
+    ]
+
+
+def overview(store: Store) -> Overview:
+    """The numbers of the last completed runs."""
+    images = store.read(schema.IMAGES)
+    scores = store.read(schema.SCORES)
+    removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
+    removed = removed[removed["image_id"].isin(images["image_id"])]
+    readable = int((images["status"] == "ok").sum())
+    reasons = removed["reason"].value_counts()
+    step = store.step("duplicates")
+    dataset = store.step("deduplicated_dataset")
+    return Overview(
+        image_root=str(remembered(store).images),
+        images=len(images),
+        unreadable=len(images) - readable,
+        duplicates=int(reasons.get("identical", 0) + reasons.get("duplicate", 0)),
+        near_duplicates=int((scores["label"] == "Near duplicate image").sum()),
+        reviewed=int(reasons.get("reviewed", 0)),
+        discarded=int(reasons.get("discarded", 0)),
+        waiting_pairs=int(_summary(step).get("waiting_pairs", 0)),
+        kept=readable - len(removed),
+        dataset=str(_summary(dataset)["folder"]) if dataset else None,
+        finished_at=dataset.finished_at if dataset else None,
+    )
+
+
+def _summary(step: StepRecord | None) -> dict[str, Any]:
+    return dict(json.loads(step.summary)) if step else {}

@@ -1,0 +1,40 @@
+"""Small JPEG pictures for people, made once and kept in the store."""
+
+import io
+import os
+from pathlib import Path
+
+from PIL import Image
+
+from dedup_assets.core.images import as_rgb, open_scaled, upright
+from dedup_assets.core.store import Store
+
+_QUALITY = 82
+
+
+def thumbnail(store: Store, path: Path, content_hash: str, side: int = 256) -> bytes:
+    """JPEG bytes of the image, upright, its aspect kept, at most `side` pixels wide and high.
+
+    Raises what the decoder raises when the file cannot be read. Kept in the store by content and side.
+    """
+    cached = store.folder / "thumbnails" / str(side) / content_hash[:2] / f"{content_hash}.jpg"
+    if cached.is_file():
+        return cached.read_bytes()
+    data = _render(path, side)
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        partial = cached.with_suffix(f".{os.getpid()}.partial")
+        partial.write_bytes(data)
+        partial.replace(cached)
+    except OSError:  # a cache that cannot be written must not keep the picture from being shown
+        pass
+    return data
+
+
+def _render(path: Path, side: int) -> bytes:
+    with open_scaled(path, side) as image:
+        picture = as_rgb(upright(image))
+        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=_QUALITY)
+        return buffer.getvalue()

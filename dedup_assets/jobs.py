@@ -1,0 +1,103 @@
+"""Running the Dagster job in this process: what the command line and the Explorer do."""
+
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from dedup_assets.build import JOB, defs_of
+from dedup_assets.core.errors import DedupError
+from dedup_assets.core.project import Project
+from dedup_assets.core.run import Progress
+from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
+
+APPLY_DECISIONS = ("duplicates", "deduplicated_dataset")
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """An asset check that did not pass. `blocking` ones stopped the run."""
+
+    name: str
+    asset: str
+    sentence: str
+    blocking: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """A run that completed: its id, the assets in the order they were made, and the checks that did not pass."""
+
+    run_id: str
+    materialised: tuple[str, ...]
+    failed_checks: tuple[FailedCheck, ...]
+
+
+def run_job(
+    project: Project,
+    thresholds: Thresholds,
+    *,
+    assets: Sequence[str] | None = None,
+    on_progress: Progress | None = None,
+    on_asset: Callable[[str], None] | None = None,
+) -> JobResult:
+    """Run the whole chain, or just `assets`, in this process; the run is kept when $DAGSTER_HOME is set.
+
+    `on_asset` is called with the name of each asset once it is made. Raises DedupError with one sentence when an asset
+    or a blocking check fails.
+    """
+    defs = defs_of(project, thresholds, on_progress=on_progress)
+    job = defs.resolve_job_def(JOB)
+    config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if assets is None or "uniqueness_scores" in assets:
+        used = {
+            DUPLICATE_THRESHOLD.name: thresholds.duplicate,
+            NEAR_DUPLICATE_THRESHOLD.name: thresholds.near_duplicate,
+        }
+        config["ops"] = {"uniqueness_scores": {"config": used}}
+    instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+    with instance:
+        result = job.execute_in_process(
+            run_config=config,
+            instance=instance,
+            raise_on_error=False,
+            run_id=str(uuid.uuid4()),
+            asset_selection=[dg.AssetKey(name) for name in assets] if assets is not None else None,
+        )
+    made = tuple(event.materialization.asset_key.path[-1] for event in result.get_asset_materialization_events())
+    checks = tuple(_failed_checks(result))
+    if not result.success:
+        raise DedupError(_why(result, checks))
+    return JobResult(result.run_id, made, checks)
+
+
+def _failed_checks(result: dg.ExecuteInProcessResult) -> list[FailedCheck]:
+    return [
+        FailedCheck(
+            check.check_name,
+            check.asset_key.path[-1],
+            check.description or "",
+            check.severity == dg.AssetCheckSeverity.ERROR,
+        )
+        for check in result.get_asset_check_evaluations()
+        if not check.passed
+    ]
+
+
+def _why(result: dg.ExecuteInProcessResult, checks: Sequence[FailedCheck]) -> str:
+    """The sentence of the first failure: our own where we raised it, else what Python said."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                return str(data.user_failure_data.description)
+            blocking = [check for check in checks if check.blocking]
+            if blocking:
+                return f"check {blocking[0].name} of {blocking[0].asset} failed: {blocking[0].sentence}"
+            error = data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            return f"{event.step_key} failed: {error.message.strip() if error else 'unknown error'}"
+    return "the run failed before its first step"

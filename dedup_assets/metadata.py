@@ -1,0 +1,96 @@
+"""What the Dagster UI shows of a materialisation: pictures side by side, the histogram, table schemas."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from dedup_assets.core.listing import path_of
+from dedup_assets.core.report import Bar, ShownPair, histogram
+from dedup_assets.core.schema import IMAGES, Table
+from dedup_assets.core.store import Store
+from dedup_assets.core.thumbnails import thumbnail
+
+SHOWN_PAIRS = 8  # pictures lie in the event log, so few and small
+_SIDE = 112
+_BAR_WIDTH = 40
+_TYPES = {"VARCHAR": "string", "BIGINT": "int", "INTEGER": "int", "DOUBLE": "float", "TIMESTAMP": "timestamp"}
+
+
+def table_metadata(store: Store, table: Table, rows: int) -> dict[str, dg.MetadataValue]:
+    """The standard entries for a table: its columns, its row count, where it is."""
+    columns = [
+        dg.TableColumn(column.name, _TYPES.get(column.type, column.type.lower()), column.help)
+        for column in table.columns
+    ]
+    return {
+        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns)),
+        "dagster/row_count": dg.MetadataValue.int(rows),
+        "dagster/table_name": dg.MetadataValue.text(f"{store.database.stem}.main.{table.name}"),
+        "dagster/uri": dg.MetadataValue.text(str(store.database)),
+    }
+
+
+def histogram_markdown(store: Store, table: Table) -> dg.MarkdownMetadataValue:
+    """The histogram of uniqueness as a table of bars; the first row is what the Duplicates shortcut selects."""
+    bars = histogram(store.read(table))
+    most = max(bar.images for bar in bars)
+    lines = ["| uniqueness | images | |", "|:--|--:|:--|"]
+    lines += [f"| {_range(bar)} | {bar.images:,} | {_drawn(bar.images, most)} |" for bar in bars]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def pairs_markdown(
+    store: Store, root: Path, pairs: Sequence[ShownPair], titles: tuple[str, str]
+) -> dg.MarkdownMetadataValue:
+    """Pairs of pictures side by side, as inline JPEG thumbnails, with what is known about them."""
+    if not pairs:
+        return dg.MetadataValue.md("none")
+    wanted = {image for pair in pairs for image in (pair.first, pair.second)}
+    images = store.read(IMAGES)
+    images = images[images["image_id"].isin(wanted)]
+    hash_of = dict(zip(images["image_id"], images["file_hash"], strict=True))
+    lines = [f"| {titles[0]} | {titles[1]} | distance |", "|:--|:--|:--|"]
+    for pair in pairs:
+        cells = [
+            f"{_picture(store, root, image, hash_of.get(image))} `{_cell(image)}`"
+            for image in (pair.first, pair.second)
+        ]
+        agreement = "" if pair.agreement is None else f", {pair.agreement:.0%} agree"
+        note = f", {pair.note}" if pair.note else ""
+        lines.append(f"| {cells[0]} | {cells[1]} | {pair.distance:.6g}{agreement}{note} |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def counts_markdown(counts: dict[str, int]) -> dg.MarkdownMetadataValue:
+    """Names and numbers as a small table."""
+    if not counts:
+        return dg.MetadataValue.md("none")
+    return dg.MetadataValue.md(
+        "\n".join(["| | |", "|:--|--:|", *(f"| {name} | {n:,} |" for name, n in counts.items())])
+    )
+
+
+def _range(bar: Bar) -> str:
+    return f"{bar.low:g} – {bar.high:g}"
+
+
+def _drawn(images: int, most: int) -> str:
+    return "█" * max(round(images / most * _BAR_WIDTH), 1) if images else ""
+
+
+def _picture(store: Store, root: Path, image_id: str, file_hash: str | None) -> str:
+    try:
+        data = thumbnail(store, path_of(root, image_id), file_hash or "", _SIDE) if file_hash else b""
+    except Exception:  # a picture that cannot be shown must not fail the asset that was computed
+        data = b""
+    return f"![]({_data_uri(data)})" if data else "(cannot be shown)"
+
+
+def _data_uri(data: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "¦").replace("`", "'").replace("\n", " ")
