@@ -1,1 +1,23 @@
-"""x"""
+"""Find and remove duplicate and near-duplicate images, as Dagster assets."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dedup_assets.build import build_dedup_defs
+    from dedup_assets.component import DedupComponent
+
+__all__ = ["DedupComponent", "__version__", "build_dedup_defs"]
+
+_HOMES = {"build_dedup_defs": "dedup_assets.build", "DedupComponent": "dedup_assets.component"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
+    """Load what is asked for when it is asked for: the command line must not wait for Dagster to import."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("dedup-assets")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'dedup_assets' has no attribute '{name}'")

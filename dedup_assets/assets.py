@@ -33,18 +33,19 @@ def build_assets(
     pool: str | None = None,
     automation_condition: "dg.AutomationCondition[dg.AssetKey] | None" = None,
     on_progress: Progress | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> list[dg.AssetsDefinition | dg.SourceAsset]:
     """The chain for one project, from `image_folder` to `deduplicated_dataset`, in dependency order.
 
     `thresholds` become the defaults of the run config of `uniqueness_scores`. `on_progress` is told how far long steps
-    are, beside the Dagster log.
+    are, and `on_notice` what is worth reading, beside the Dagster log.
     """
     store = project.store
 
     def key(name: str) -> dg.AssetKey:
         return dg.AssetKey([*key_prefix, name])
 
-    def asset(name: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Callable[..., dg.AssetsDefinition]:  # noqa: ANN401
+    def asset(name: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any:  # noqa: ANN401 - one of dg.asset's overloads
         return dg.asset(
             key=key(name),
             deps=[key(dep) for dep in deps],
@@ -63,8 +64,12 @@ def build_assets(
         )
 
     def run_of(context: dg.AssetExecutionContext) -> Run:
-        progress = _both(_logged(context), on_progress)
-        return Run(run_id=context.run.run_id, progress=progress, say=context.log.info)
+        def say(sentence: str) -> None:
+            context.log.info(sentence)
+            if on_notice:
+                on_notice(sentence)
+
+        return Run(run_id=context.run.run_id, progress=_both(_logged(context), on_progress), say=say)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # observable sources are marked beta; nothing else is defined here

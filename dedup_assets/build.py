@@ -1,7 +1,7 @@
 """One call from a folder of images to Dagster definitions."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -12,10 +12,9 @@ from dedup_assets.core.datasets import DatasetRecipe
 from dedup_assets.core.embedders import DEFAULT_EMBEDDER
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
-from dedup_assets.core.project import Project
+from dedup_assets.core.project import Project, project_of
 from dedup_assets.core.run import Progress
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
-from dedup_assets.core.store import Store, default_store
 
 JOB = "deduplicate"
 
@@ -46,19 +45,22 @@ def build_dedup_defs(
     several of these live in one deployment, each with a store of its own. Runs of one store share one Dagster pool.
     Raises SettingsError for settings out of range.
     """
-    prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
-    thresholds = Thresholds(duplicate_threshold, near_duplicate_threshold)
-    project = Project(
-        images=Path(images).expanduser().absolute(),
-        store=Store(store) if store else default_store(),
+    project = project_of(
+        images,
+        store,
         embedder=embedder,
         second_stage=second_stage,
-        keepers=KeeperPolicy(tuple(keeper_order), tuple(split_priority)),
-        recipe=DatasetRecipe(dataset_name, dataset_description, placement),
-        decisions=Path(decisions).expanduser().absolute() if decisions else None,
+        keeper_order=keeper_order,
+        split_priority=split_priority,
+        decisions=decisions,
+        dataset_name=dataset_name,
+        dataset_description=dataset_description,
+        placement=placement,
         max_pixels=max_pixels,
         workers=workers,
     )
+    prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
+    thresholds = Thresholds(duplicate_threshold, near_duplicate_threshold)
     return defs_of(project, thresholds, key_prefix=prefix, group_name=group_name, owners=owners)
 
 
@@ -70,6 +72,7 @@ def defs_of(
     group_name: str = GROUP,
     owners: Sequence[str] = (),
     on_progress: Progress | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> dg.Definitions:
     """The assets, checks and job of one project."""
     pool = "dedup_store_" + hashlib.sha256(str(project.store.folder).encode()).hexdigest()[:8]
@@ -81,6 +84,7 @@ def defs_of(
         owners=owners,
         pool=pool,
         on_progress=on_progress,
+        on_notice=on_notice,
     )
     job = dg.define_asset_job(
         "_".join([*key_prefix, JOB]),

@@ -55,7 +55,8 @@ def build_checks(
     def all_images_readable() -> dg.AssetCheckResult:
         bad = store.read(schema.IMAGES, "status <> 'ok'")
         lines = [
-            f"| `{row.image_id}` | {row.status} | {row.error or ''} |" for row in bad.head(20).itertuples(index=False)
+            f"| `{row['image_id']}` | {row['status']} | {row['error'] or ''} |"
+            for row in bad.head(20).to_dict("records")
         ]
         table = "\n".join(["| image | status | error |", "|:--|:--|:--|", *lines])
         return dg.AssetCheckResult(
@@ -96,7 +97,7 @@ def build_checks(
     )
     def decisions_have_images() -> dg.AssetCheckResult:
         lost = store.read(schema.DECISIONS, "applies_to = 0")
-        lines = ", ".join(f"line {row.line} '{row.image_id}'" for row in lost.head(10).itertuples(index=False))
+        lines = ", ".join(f"line {row['line']} '{row['image_id']}'" for row in lost.head(10).to_dict("records"))
         return dg.AssetCheckResult(
             passed=lost.empty,
             severity=WARN,

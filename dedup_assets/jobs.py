@@ -28,11 +28,15 @@ class FailedCheck:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """A run that completed: its id, the assets in the order they were made, and the checks that did not pass."""
+    """A run that completed: its id, the assets in the order they were made, and the checks that did not pass.
+
+    `decoded` counts the images that were new or changed; None when the folder was not read.
+    """
 
     run_id: str
     materialised: tuple[str, ...]
     failed_checks: tuple[FailedCheck, ...]
+    decoded: int | None
 
 
 def run_job(
@@ -41,14 +45,14 @@ def run_job(
     *,
     assets: Sequence[str] | None = None,
     on_progress: Progress | None = None,
-    on_asset: Callable[[str], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> JobResult:
     """Run the whole chain, or just `assets`, in this process; the run is kept when $DAGSTER_HOME is set.
 
-    `on_asset` is called with the name of each asset once it is made. Raises DedupError with one sentence when an asset
+    `on_notice` is given sentences worth reading while the job runs. Raises DedupError with one sentence when an asset
     or a blocking check fails.
     """
-    defs = defs_of(project, thresholds, on_progress=on_progress)
+    defs = defs_of(project, thresholds, on_progress=on_progress, on_notice=on_notice)
     job = defs.resolve_job_def(JOB)
     config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if assets is None or "uniqueness_scores" in assets:
@@ -70,7 +74,12 @@ def run_job(
     checks = tuple(_failed_checks(result))
     if not result.success:
         raise DedupError(_why(result, checks))
-    return JobResult(result.run_id, made, checks)
+    decoded = [
+        event.materialization.metadata["decoded_this_time"].value
+        for event in result.get_asset_materialization_events()
+        if "decoded_this_time" in event.materialization.metadata
+    ]
+    return JobResult(result.run_id, made, checks, int(str(decoded[0])) if decoded else None)
 
 
 def _failed_checks(result: dg.ExecuteInProcessResult) -> list[FailedCheck]:

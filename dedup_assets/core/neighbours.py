@@ -211,5 +211,5 @@ def _group(keys: Indices, values: Indices, wanted: Indices) -> Iterator[tuple[in
     order = np.argsort(keys, kind="stable")
     keys, values = keys[order], values[order]
     starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.empty(0, np.int64)
-    for start, stop in zip(starts, np.append(starts[1:], len(keys)), strict=True):
+    for start, stop in zip(starts, np.append(starts, len(keys))[1:], strict=True):
         yield int(keys[start]), values[start:stop]

@@ -1,6 +1,7 @@
 """One dataset to clean: where its images are, where its store is, and how it is to be treated."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.settings import MAX_PIXELS_SETTING
-from dedup_assets.core.store import Store
+from dedup_assets.core.store import Store, default_store
 
 _FACT = "project"
 
@@ -42,6 +43,35 @@ class Project:
     def decisions_file(self) -> Path:
         """The reviewed file."""
         return self.decisions or self.store.decisions_file
+
+
+def project_of(
+    images: str | Path,
+    store: str | Path | None = None,
+    *,
+    embedder: str = DEFAULT_EMBEDDER,
+    second_stage: bool = True,
+    keeper_order: Sequence[str] = KeeperPolicy().order,
+    split_priority: Sequence[str] = (),
+    decisions: str | Path | None = None,
+    dataset_name: str = DatasetRecipe().name,
+    dataset_description: str = "",
+    placement: str = DatasetRecipe().placement,
+    max_pixels: int = MAX_PIXELS,
+    workers: int | None = None,
+) -> Project:
+    """The project that a user's plain settings describe; paths may be relative or start with ~."""
+    return Project(
+        images=Path(images).expanduser().absolute(),
+        store=Store(store) if store else default_store(),
+        embedder=embedder,
+        second_stage=second_stage,
+        keepers=KeeperPolicy(tuple(keeper_order), tuple(split_priority)),
+        recipe=DatasetRecipe(dataset_name, dataset_description, placement),
+        decisions=Path(decisions).expanduser().absolute() if decisions else None,
+        max_pixels=max_pixels,
+        workers=workers,
+    )
 
 
 def remembered(store: Store) -> Project:

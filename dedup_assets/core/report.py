@@ -66,10 +66,10 @@ def nearest_pairs(store: Store, above: float, upto: float, limit: int) -> list[S
     stays = set(store.read(schema.SCORES, "keeper_id IS NULL")["image_id"])
     pairs = store.read(schema.PAIRS, "distance > ? AND distance <= ?", (above, upto)).sort_values("distance")
     shown = []
-    for row in pairs.itertuples(index=False):
-        if row.image_a in stays and row.image_b in stays:
-            agreement = None if pd.isna(row.agreement) else float(row.agreement)
-            shown.append(ShownPair(row.image_a, row.image_b, float(row.distance), agreement, ""))
+    for row in pairs.to_dict("records"):
+        if row["image_a"] in stays and row["image_b"] in stays:
+            agreement = None if pd.isna(row["agreement"]) else float(row["agreement"])
+            shown.append(ShownPair(row["image_a"], row["image_b"], float(row["distance"]), agreement, ""))
         if len(shown) == limit:
             break
     return shown
@@ -81,8 +81,8 @@ def removed_pairs(store: Store, limit: int) -> list[ShownPair]:
     removed = removed[removed["image_id"].isin(store.read(schema.IMAGES)["image_id"])]
     removed = removed.sort_values(["distance", "image_id"], ascending=[False, True])
     return [
-        ShownPair(row.keeper_id, row.image_id, float(row.distance or 0.0), None, row.reason)
-        for row in removed.head(limit).itertuples(index=False)
+        ShownPair(row["keeper_id"], row["image_id"], float(row["distance"]), None, row["reason"])
+        for row in removed.head(limit).to_dict("records")
     ]
 
 

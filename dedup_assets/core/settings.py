@@ -51,6 +51,10 @@ MAX_PIXELS_SETTING = Bounded(
     1e12,
     "Images with more pixels than this are listed as too_large and left alone.",
 )
+IMAGES_HELP = "Folder of images, searched with all its subfolders."
+STORE_HELP = "Folder for the database and everything else that is written; $DEDUP_STORE, else ./dedup_store."
+DECISIONS_HELP = "CSV file of reviewed decisions; decisions.csv in the store when not given."
+KEY_PREFIX_HELP = "Asset key prefix, so that several datasets live in one deployment."
 EMBEDDER_HELP = (
     "What turns pictures into vectors: 'thumbnail' (default, offline), a torchvision backbone such as 'resnet50', or "
     "'torchscript:FILE'."

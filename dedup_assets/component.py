@@ -1,0 +1,106 @@
+"""The plugin's face in a defs.yaml: one component instance for each dataset."""
+
+import dagster as dg
+from pydantic import Field
+
+from dedup_assets.assets import GROUP
+from dedup_assets.build import build_dedup_defs
+from dedup_assets.core.datasets import DatasetRecipe
+from dedup_assets.core.embedders import DEFAULT_EMBEDDER
+from dedup_assets.core.images import MAX_PIXELS
+from dedup_assets.core.keepers import KeeperPolicy
+from dedup_assets.core.settings import (
+    DATASET_DESCRIPTION_HELP,
+    DATASET_NAME_HELP,
+    DECISIONS_HELP,
+    DUPLICATE_THRESHOLD,
+    EMBEDDER_HELP,
+    IMAGES_HELP,
+    KEEPER_ORDER_HELP,
+    KEY_PREFIX_HELP,
+    MAX_PIXELS_SETTING,
+    NEAR_DUPLICATE_THRESHOLD,
+    PLACEMENT_HELP,
+    SECOND_STAGE_HELP,
+    SPLIT_PRIORITY_HELP,
+    STORE_HELP,
+    WORKERS_HELP,
+)
+
+
+class DedupScaffolder(dg.Scaffolder):
+    """Writes a defs.yaml with the attributes most people set."""
+
+    def scaffold(self, request: "dg.ScaffoldRequest[dg.Model]") -> None:  # type: ignore[override]
+        """Write defs.yaml into the folder asked for."""
+        name = request.target_path.name
+        attributes = {
+            "images": "/path/to/your/images",
+            "store": f"/path/to/stores/{name}",
+            "key_prefix": [name],
+            "duplicate_threshold": DUPLICATE_THRESHOLD.default,
+            "near_duplicate_threshold": NEAR_DUPLICATE_THRESHOLD.default,
+        }
+        dg.scaffold_component(request, attributes)
+
+
+@dg.scaffold_with(DedupScaffolder)
+class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
+    """Finds and removes the duplicate and near-duplicate images of one folder.
+
+    Eight assets from the folder to the cleaned dataset, with their checks and a job. Give every instance a store and a
+    key_prefix of its own.
+    """
+
+    images: str = Field(description=IMAGES_HELP)
+    store: str | None = Field(default=None, description=STORE_HELP)
+    key_prefix: list[str] = Field(default_factory=list, description=KEY_PREFIX_HELP)
+    duplicate_threshold: float = Field(
+        default=DUPLICATE_THRESHOLD.default,
+        ge=DUPLICATE_THRESHOLD.minimum,
+        le=DUPLICATE_THRESHOLD.maximum,
+        description=DUPLICATE_THRESHOLD.help,
+    )
+    near_duplicate_threshold: float = Field(
+        default=NEAR_DUPLICATE_THRESHOLD.default,
+        ge=NEAR_DUPLICATE_THRESHOLD.minimum,
+        le=NEAR_DUPLICATE_THRESHOLD.maximum,
+        description=NEAR_DUPLICATE_THRESHOLD.help,
+    )
+    embedder: str = Field(default=DEFAULT_EMBEDDER, description=EMBEDDER_HELP)
+    second_stage: bool = Field(default=True, description=SECOND_STAGE_HELP)
+    keeper_order: list[str] = Field(default_factory=lambda: list(KeeperPolicy().order), description=KEEPER_ORDER_HELP)
+    split_priority: list[str] = Field(default_factory=list, description=SPLIT_PRIORITY_HELP)
+    decisions: str | None = Field(default=None, description=DECISIONS_HELP)
+    dataset_name: str = Field(default=DatasetRecipe().name, description=DATASET_NAME_HELP)
+    dataset_description: str = Field(default="", description=DATASET_DESCRIPTION_HELP)
+    placement: str = Field(default=DatasetRecipe().placement, description=PLACEMENT_HELP)
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1, description=MAX_PIXELS_SETTING.help)
+    workers: int | None = Field(default=None, ge=1, description=WORKERS_HELP)
+    group_name: str = Field(default=GROUP, description="Asset group shown in the Dagster UI.")
+    owners: list[str] = Field(
+        default_factory=list, description="Owners of the assets: e-mail addresses or 'team:NAME'."
+    )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The definitions of this instance; relative paths start at the folder of its defs.yaml."""
+        here = context.path
+        return build_dedup_defs(
+            images=here / self.images,
+            store=here / self.store if self.store else None,
+            key_prefix=self.key_prefix,
+            duplicate_threshold=self.duplicate_threshold,
+            near_duplicate_threshold=self.near_duplicate_threshold,
+            embedder=self.embedder,
+            second_stage=self.second_stage,
+            keeper_order=self.keeper_order,
+            split_priority=self.split_priority,
+            decisions=here / self.decisions if self.decisions else None,
+            dataset_name=self.dataset_name,
+            dataset_description=self.dataset_description,
+            placement=self.placement,
+            max_pixels=self.max_pixels,
+            workers=self.workers,
+            group_name=self.group_name,
+            owners=self.owners,
+        )

@@ -1,0 +1,79 @@
+"""What a person sees in the terminal: progress bars while a job runs, and the summary at its end."""
+
+import logging
+import warnings
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from dedup_assets.core.project import Project
+from dedup_assets.core.report import Overview
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.store import Store
+from dedup_assets.jobs import JobResult, run_job
+
+_STEP_NAMES = ("raw_images", "embeddings", "neighbours", "uniqueness_scores", "duplicates", "deduplicated_dataset")
+
+
+def job_with_progress(project: Project, thresholds: Thresholds, *, quiet: bool) -> JobResult:
+    """Run the chain, with a bar on the terminal (standard error) for each long step unless `quiet`."""
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Dagster's, about its own beta features
+        if quiet:
+            return run_job(project, thresholds)
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=not console.is_terminal) as bars:
+            tasks: dict[str, TaskID] = {}
+
+            def show(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what, total=total)
+                bars.update(tasks[what], completed=done, total=total)
+
+            return run_job(project, thresholds, on_progress=show, on_notice=bars.console.print)
+
+
+def overview_lines(shown: Overview) -> list[str]:
+    """The state of a store in a few aligned lines."""
+    rows = [
+        ("images", f"{shown.images:,}", f"under {shown.image_root}"),
+        ("unreadable", f"{shown.unreadable:,}", "listed, never compared or removed" if shown.unreadable else ""),
+        ("duplicates", f"{shown.duplicates:,}", "removed, each with the image that stays"),
+    ]
+    if shown.reviewed or shown.discarded:
+        rows.append(("reviewed", f"{shown.reviewed + shown.discarded:,}", "removed by decision"))
+    rows += [
+        (
+            "near duplicates",
+            f"{shown.near_duplicates:,}",
+            f"images, in {shown.waiting_pairs:,} pairs waiting for review",
+        ),
+        ("kept", f"{shown.kept:,}", f"in {shown.dataset}" if shown.dataset else ""),
+    ]
+    width = max(len(number) for _, number, _ in rows)
+    return [f"  {name:<16} {number:>{width}}  {note}".rstrip() for name, number, note in rows]
+
+
+def summary_lines(store: Store, shown: Overview, decisions: Path, decoded: int | None = None) -> list[str]:
+    """What a run ends with: the numbers, where everything is, and what to do next."""
+    lines = [""]
+    if decoded == 0:
+        lines.append("  No image is new or changed, so none was decoded.")
+    lines += overview_lines(shown)
+    where = "" if store.folder == Path("dedup_store").absolute() else f" --store {_short(store.folder)}"
+    lines += [
+        "",
+        f"  look and decide  dedup-assets explore{where}",
+        f"  ask about one    dedup-assets why IMAGE{where}",
+    ]
+    if shown.waiting_pairs:
+        lines.append(f"  or write         {_short(decisions)}  (image_id,decision,duplicate_of), then run again")
+    return lines
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
