@@ -4,7 +4,7 @@ import contextlib
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
@@ -21,6 +21,7 @@ from dedup_assets.metadata import SHOWN_PAIRS, counts_markdown, histogram_markdo
 GROUP = "dedup"
 CODE_VERSION = "1"
 _LOG_SECONDS = 5.0
+_Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
 
 def build_assets(
@@ -45,8 +46,8 @@ def build_assets(
     def key(name: str) -> dg.AssetKey:
         return dg.AssetKey([*key_prefix, name])
 
-    def asset(name: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any:  # noqa: ANN401 - one of dg.asset's overloads
-        return dg.asset(
+    def asset(name: str, deps: Sequence[str], kinds: set[str], **more: Any) -> _Decorator:  # noqa: ANN401
+        decorator = dg.asset(
             key=key(name),
             deps=[key(dep) for dep in deps],
             group_name=group_name,
@@ -57,6 +58,7 @@ def build_assets(
             automation_condition=automation_condition,
             **more,
         )
+        return cast(_Decorator, decorator)
 
     def source(name: str, description: str) -> Callable[..., Any]:
         return dg.observable_source_asset(
@@ -106,7 +108,6 @@ def build_assets(
         return _result(
             done,
             {
-                **table_metadata(store, schema.IMAGES, done.files),
                 "images": done.files,
                 "readable": done.readable,
                 "unreadable": done.files - done.readable,
@@ -117,6 +118,7 @@ def build_assets(
                 "decoded_this_time": done.read,
                 "other_files_ignored": done.ignored,
                 "folder": _path(project.images),
+                **table_metadata(store, schema.IMAGES, done.files),
             },
         )
 
@@ -155,11 +157,11 @@ def build_assets(
         return _result(
             done,
             {
-                **table_metadata(store, schema.PAIRS, done.pairs),
                 "pairs": done.pairs,
                 "listed_up_to_distance": done.limit,
                 "candidates_compared": done.candidates,
                 "second_stage": project.second_stage,
+                **table_metadata(store, schema.PAIRS, done.pairs),
             },
         )
 
@@ -187,7 +189,6 @@ def build_assets(
         return _result(
             done,
             {
-                **table_metadata(store, schema.SCORES, done.scored),
                 "duplicates": done.duplicates,
                 "near_duplicates": done.near_duplicates,
                 "unique": done.unique,
@@ -195,6 +196,7 @@ def build_assets(
                 "near_duplicate_threshold": used.near_duplicate,
                 "histogram": histogram_markdown(store, schema.SCORES),
                 "nearest_pairs": pairs_markdown(store, project.images, near, ("image", "near duplicate")),
+                **table_metadata(store, schema.SCORES, done.scored),
             },
         )
 
@@ -212,7 +214,6 @@ def build_assets(
         return _result(
             done,
             {
-                **table_metadata(store, schema.REMOVALS, done.removed),
                 "removed": done.removed,
                 "by_reason": counts_markdown(done.by_reason),
                 "newly_removed": done.added,
@@ -222,6 +223,7 @@ def build_assets(
                 "near_pairs_waiting_for_review": done.waiting_pairs,
                 "removed_beside_keeper": pairs_markdown(store, project.images, shown, ("stays", "removed")),
                 "decisions_file": _path(project.decisions_file),
+                **table_metadata(store, schema.REMOVALS, done.removed),
             },
         )
 
@@ -264,7 +266,7 @@ def readable_failures() -> Iterator[None]:
 
 def _result(done: steps.StepSummary, metadata: dict[str, Any]) -> "dg.MaterializeResult[None]":
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(done.version), metadata={**metadata, "changed": done.changed}
+        data_version=dg.DataVersion(done.version), metadata={"changed": done.changed, **metadata}
     )
 
 

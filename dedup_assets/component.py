@@ -38,6 +38,7 @@ class DedupScaffolder(dg.Scaffolder):
             "images": "/path/to/your/images",
             "store": f"/path/to/stores/{name}",
             "key_prefix": [name],
+            "owners": ["team:data"],
             "duplicate_threshold": DUPLICATE_THRESHOLD.default,
             "near_duplicate_threshold": NEAR_DUPLICATE_THRESHOLD.default,
         }

@@ -6,4 +6,4 @@ from dedup_assets.build import build_dedup_defs
 
 IMAGES_VARIABLE = "DEDUP_IMAGES"
 
-defs = build_dedup_defs(images=os.environ.get(IMAGES_VARIABLE) or "images")
+defs = build_dedup_defs(images=os.environ.get(IMAGES_VARIABLE) or "images", owners=["team:data"])

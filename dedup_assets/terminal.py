@@ -13,19 +13,17 @@ from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import Store
 from dedup_assets.jobs import JobResult, run_job
 
-_STEP_NAMES = ("raw_images", "embeddings", "neighbours", "uniqueness_scores", "duplicates", "deduplicated_dataset")
-
 
 def job_with_progress(project: Project, thresholds: Thresholds, *, quiet: bool) -> JobResult:
     """Run the chain, with a bar on the terminal (standard error) for each long step unless `quiet`."""
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dagster's, about its own beta features
-        if quiet:
-            return run_job(project, thresholds)
         console = Console(stderr=True)
+        if quiet or not console.is_terminal:
+            return run_job(project, thresholds, on_notice=console.print)
         columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=not console.is_terminal) as bars:
+        with Progress(*columns, console=console) as bars:
             tasks: dict[str, TaskID] = {}
 
             def show(what: str, done: int, total: int) -> None:

@@ -73,6 +73,7 @@ def load_embedder(name: str = DEFAULT_EMBEDDER) -> Embedder:
 
     Raises EmbedderError naming what there is.
     """
+    check_name(name)
     if name == DEFAULT_EMBEDDER:
         from dedup_assets.core.descriptor import ThumbnailEmbedder
 
@@ -81,7 +82,14 @@ def load_embedder(name: str = DEFAULT_EMBEDDER) -> Embedder:
 
     if name.startswith(pretrained.TORCHSCRIPT_PREFIX):
         return pretrained.TorchScriptEmbedder(name.removeprefix(pretrained.TORCHSCRIPT_PREFIX))
-    if name in pretrained.BACKBONES:
-        return pretrained.TorchvisionEmbedder(name)
-    known = ", ".join((DEFAULT_EMBEDDER, *pretrained.BACKBONES, f"{pretrained.TORCHSCRIPT_PREFIX}FILE"))
-    raise EmbedderError(f"there is no embedder '{name}'; there are {known}")
+    return pretrained.TorchvisionEmbedder(name)
+
+
+def check_name(name: str) -> None:
+    """Raise EmbedderError, naming what there is, unless `name` can be that of an embedder. Loads nothing."""
+    from dedup_assets.core import pretrained
+
+    known = (DEFAULT_EMBEDDER, *pretrained.BACKBONES)
+    if name not in known and not name.startswith(pretrained.TORCHSCRIPT_PREFIX):
+        there = ", ".join((*known, f"{pretrained.TORCHSCRIPT_PREFIX}FILE"))
+        raise EmbedderError(f"there is no embedder '{name}'; there are {there}")

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dedup_assets.core.datasets import DatasetRecipe
-from dedup_assets.core.embedders import DEFAULT_EMBEDDER
+from dedup_assets.core.embedders import DEFAULT_EMBEDDER, check_name
+from dedup_assets.core.errors import StoreError
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
-from dedup_assets.core.errors import StoreError
 from dedup_assets.core.settings import MAX_PIXELS_SETTING
 from dedup_assets.core.store import Store, default_store
 
@@ -32,6 +32,7 @@ class Project:
 
     def __post_init__(self) -> None:
         MAX_PIXELS_SETTING.check(self.max_pixels)
+        check_name(self.embedder)
 
     def remember(self) -> None:
         """Note the settings in the store, so that `remembered` finds them."""

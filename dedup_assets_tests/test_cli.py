@@ -1,0 +1,223 @@
+"""The command line, as a user runs it: exit codes, summaries, one clear line for what goes wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from dedup_assets.cli import cli, main
+from dedup_assets.demo import make_demo_images
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "images"
+    make_demo_images(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli_store") / "store"
+    assert call("run", images, "--store", folder)[0] == 0
+    return folder
+
+
+def call(*arguments):
+    """Exit code, standard output and standard error of `dedup-assets ARGUMENTS`, in this process."""
+    runner = CliRunner()
+
+    @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+    @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
+    def entry(rest):
+        sys.argv = ["dedup-assets", *rest]
+        main()
+
+    before = sys.argv
+    try:
+        result = runner.invoke(entry, [str(argument) for argument in arguments])
+    finally:
+        sys.argv = before
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def walk(command, path=()):
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from walk(inner, (*path, name))
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), list(walk(cli)), ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_every_command_and_option_explains_itself(path, command):
+    code, out, _ = call(*path, "--help")
+    assert code == 0
+    assert command.help.split("\n")[0][:40] in " ".join(out.split())
+    for parameter in command.params:
+        assert isinstance(parameter, click.Argument) or parameter.help, parameter.name
+
+
+def test_a_run_ends_with_the_numbers_and_what_to_do_next(images, tmp_path):
+    code, out, _ = call("run", images, "--store", tmp_path / "store")
+    assert code == 0
+    for word in (
+        "images",
+        "unreadable",
+        "duplicates",
+        "near duplicates",
+        "kept",
+        "explore",
+        "why IMAGE",
+        "decisions.csv",
+    ):
+        assert word in out
+
+
+def test_a_second_run_decodes_nothing_and_says_so(images, store):
+    _, out, _ = call("run", images, "--store", store)
+    assert "none was decoded" in out
+
+
+def test_a_run_for_scripts_prints_one_json_object(images, store):
+    code, out, _ = call("run", images, "--store", store, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["kept"] + told["duplicates"] + told["unreadable"] == told["images"]
+
+
+def test_why_names_the_keeper_the_ground_and_the_run(store):
+    code, out, _ = call("why", "scans/kitty.jpg", "--store", store)
+    assert code == 0
+    assert "scans/kitty.jpg was removed: it shows exactly the pixels of camera_roll/cat.jpg" in out
+    assert "Dagster run" in out
+    assert "camera_roll/cat.jpg stays." in out
+
+
+def test_why_knows_kept_and_unreadable_images_too(store):
+    assert "is kept" in call("why", "camera_roll/cat.jpg", "--store", store)[1]
+    assert "cannot be used" in call("why", "downloads/horse_incomplete.jpg", "--store", store)[1]
+
+
+def test_why_takes_a_path_as_well_as_an_image_id(images, store):
+    assert call("why", images / "scans" / "kitty.jpg", "--store", store)[0] == 0
+
+
+def test_why_answers_scripts_in_json(store):
+    told = json.loads(call("why", "scans/kitty.jpg", "--store", store, "--json")[1])
+    assert told["fate"] == "removed"
+    assert told["survivor"] == "camera_roll/cat.jpg"
+    assert told["chain"][0]["duplicate_threshold"] == 0.0001
+
+
+def test_why_suggests_names_for_one_it_does_not_know(store):
+    code, _, err = call("why", "kitty.jpg", "--store", store)
+    assert code == 1
+    assert "did you mean 'scans/kitty.jpg'" in err
+
+
+def test_status_tells_what_the_store_holds(store):
+    code, out, _ = call("status", "--store", store)
+    assert code == 0
+    assert "kept" in out
+    assert json.loads(call("status", "--store", store, "--json")[1])["images"] == 51
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".txt"])
+def test_export_writes_the_format_that_the_name_asks_for(store, tmp_path, suffix):
+    target = tmp_path / f"removed{suffix}"
+    code, out, _ = call("export", "removed", "--store", store, "-o", target)
+    assert code == 0
+    assert target.stat().st_size > 0
+    assert str(target) in out
+
+
+def test_export_prints_csv_without_a_file(store):
+    _, out, _ = call("export", "kept", "--store", store)
+    assert out.splitlines()[0].startswith("image_id,file_hash,")
+
+
+def test_nothing_of_the_users_is_changed(images, tmp_path):
+    def state():
+        return {
+            path: (path.stat().st_mtime_ns, path.stat().st_size, path.stat().st_nlink) for path in images.rglob("*")
+        }
+
+    before = state()
+    call("run", images, "--store", tmp_path / "store")
+    assert state() == before
+
+
+def broken_folder(folder):
+    folder.mkdir()
+    (folder / "a.jpg").write_text("no picture")
+    return folder
+
+
+def one_file(folder):
+    folder.mkdir()
+    Image.new("RGB", (40, 40), "red").save(folder / "a.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (lambda tmp: ("run", tmp / "nowhere"), "does not exist"),
+        (lambda tmp: ("run", one_file(tmp / "x") / "a.png"), "is a file, not a folder"),
+        (lambda tmp: ("run", tmp), "there are no images under"),
+        (lambda tmp: ("run", broken_folder(tmp / "x")), "none of the 1 images"),
+        (lambda tmp: ("run", one_file(tmp / "x"), "--duplicate-threshold", "0.05"), "must be smaller than"),
+        (lambda tmp: ("run", one_file(tmp / "x"), "--near-duplicate-threshold", "1.5"), "between 0 and 1"),
+        (lambda tmp: ("run", one_file(tmp / "x"), "--duplicate-threshold", "nan"), "between 0 and 1"),
+        (lambda tmp: ("run", one_file(tmp / "x"), "--embedder", "magic"), "there is no embedder 'magic'"),
+        (lambda tmp: ("run", one_file(tmp / "x"), "--placement", "beam"), "placement is 'beam'"),
+        (lambda tmp: ("run", one_file(tmp / "x"), "--name", "a/b"), "cannot be a folder name"),
+        (lambda tmp: ("run", one_file(tmp / "x"), "--keeper-order", "beauty"), "keeper_order has 'beauty'"),
+        (lambda tmp: ("why", "a.jpg"), "there is no store at"),
+        (lambda tmp: ("status",), "there is no store at"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_and_exit_code_1(arguments, sentence, tmp_path):
+    code, _, err = call(*arguments(tmp_path), "--store", tmp_path / "store")
+    assert code == 1
+    assert err.startswith("error: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_broken_decisions_file_names_the_line_and_changes_nothing(images, store, tmp_path):
+    decisions = tmp_path / "decisions.csv"
+    decisions.write_text("image_id,decision\nscans/kitty.jpg,destroy\n")
+    before = call("export", "removed", "--store", store)[1]
+    code, _, err = call("run", images, "--store", store, "--decisions", decisions)
+    assert code == 1
+    assert "decisions.csv line 2: unknown decision 'destroy'" in err
+    assert call("export", "removed", "--store", store)[1] == before
+
+
+def test_wrong_usage_is_exit_code_2():
+    assert call("run")[0] == 2
+    assert call("runn")[0] == 2
+    assert call("export", "everything")[0] == 2
+
+
+def test_the_store_variable_names_the_store(images, tmp_path):
+    environment = {**os.environ, "DEDUP_STORE": str(tmp_path / "by_variable")}
+    command = [sys.executable, "-c", "from dedup_assets.cli import main; main()", "run", str(images)]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "by_variable" / "dedup.duckdb").is_file()
+
+
+def test_the_demo_makes_its_pictures_and_runs_on_them(tmp_path):
+    code, out, _ = call("demo", "--folder", tmp_path / "pictures", "--store", tmp_path / "store")
+    assert code == 0
+    assert "files in" in out
+    assert "kept" in out
