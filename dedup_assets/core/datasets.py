@@ -100,11 +100,12 @@ def _place(
     if placement == "none":
         return
     folder.mkdir()
+    for inner in sorted({os.path.dirname(image_id) for image_id in image_ids}):  # noqa: PTH120 - of ids, a hundred thousand
+        (folder / inner).mkdir(parents=True, exist_ok=True)
+    root = root.absolute()
     for done, image_id in enumerate(image_ids):
-        source, target = path_of(root, image_id), folder / image_id
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _place_one(placement, source.absolute(), target)
+            _place_one(placement, path_of(root, image_id), folder / image_id)
         except FileNotFoundError as error:
             raise DedupError(
                 f"'{image_id}' was gone when the dataset was written; run again so that the folder is read anew"
@@ -122,7 +123,7 @@ def _place(
 
 def _place_one(placement: str, source: Path, target: Path) -> None:
     if placement == "symlink":
-        target.symlink_to(source)
+        os.symlink(source, target)  # noqa: PTH211 - half the time of Path.symlink_to
     elif placement == "hardlink":
         os.link(os.path.realpath(source), target)
     else:

@@ -166,7 +166,7 @@ def _hash_decoded(image: Image.Image) -> str:
             image.seek(frame)
         picture = expand(upright(image))
         digest.update(f"{picture.mode} {picture.width}x{picture.height} {frames}\n".encode())
-        digest.update(np.ascontiguousarray(np.asarray(picture)).data)
+        digest.update(picture.tobytes())
     return digest.hexdigest()
 
 
