@@ -53,6 +53,8 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     key_prefix of its own.
     """
 
+    model_config = {"extra": "forbid"}
+
     images: str = Field(description=IMAGES_HELP)
     store: str | None = Field(default=None, description=STORE_HELP)
     key_prefix: list[str] = Field(default_factory=list, description=KEY_PREFIX_HELP)
