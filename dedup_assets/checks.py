@@ -8,7 +8,7 @@ import dagster as dg
 from dedup_assets.assets import readable_failures
 from dedup_assets.core import schema
 from dedup_assets.core.project import Project
-from dedup_assets.core.rules import RULES
+from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
 
 WARN = dg.AssetCheckSeverity.WARN
@@ -36,9 +36,9 @@ def build_checks(
         @dg.multi_asset_check(name=op_name(f"{asset}_rules"), specs=specs, can_subset=True, pool=pool)
         def check_rules(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
             with readable_failures():
-                used = _thresholds_used(project).duplicate
+                used, rows = _thresholds_used(project).duplicate, StoreRows(store)
             for selected in sorted(context.selected_asset_check_keys, key=lambda key: key.name):
-                result = rules[selected.name].check(store, used)
+                result = rules[selected.name].check(rows, used)
                 yield dg.AssetCheckResult(
                     asset_key=selected.asset_key,
                     check_name=selected.name,

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.images import read_full
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel
+
+if TYPE_CHECKING:
+    from dedup_assets.core.agreement import Prepared
 
 LEAST_NEAR_DISTANCE = 0.0002  # of two pictures that a full-size comparison does not call the same
 SAME_DISTANCE = 0.0001
@@ -45,7 +49,7 @@ class Comparer:
         self._shelf = shelf
         self._second_stage = second_stage
         self._workers = workers
-        self._pictures: OrderedDict[str, object] = OrderedDict()
+        self._pictures: OrderedDict[str, Prepared] = OrderedDict()
 
     def distances(
         self,

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.collection import DISCARDED
+from dedup_assets.core.settings import DUPLICATES_TAG
 from dedup_assets.core.store import Store
 from dedup_assets.core.uniqueness import DUPLICATE_LABEL
 
@@ -24,17 +26,55 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One promise: `check(store, duplicate_threshold)`."""
+    """One promise: `check(rows, duplicate_threshold)`."""
 
     name: str
     asset: str
     description: str
-    check: Callable[[Store, float], RuleResult]
+    check: Callable[["StoreRows", float], RuleResult]
 
 
-def n_minus_one_zeros(store: Store, duplicate_threshold: float) -> RuleResult:
+class StoreRows:
+    """The rows that the rules look at, each table read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """The images table."""
+        return self._store.read(schema.IMAGES)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """The scores table."""
+        return self._store.read(schema.SCORES)
+
+    @cached_property
+    def scored(self) -> pd.DataFrame:
+        """The scores, each with the content of its image."""
+        return self.scores.merge(self.images[["image_id", "content_id"]], on="image_id")
+
+    @cached_property
+    def readable(self) -> frozenset[str]:
+        """The images that can be used."""
+        return frozenset(self.images.loc[self.images["status"] == "ok", "image_id"])
+
+    @cached_property
+    def removed(self) -> pd.DataFrame:
+        """The removals in force, of images that are still in the folder."""
+        removed = self._store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
+        return removed[removed["image_id"].isin(self.images["image_id"])].reset_index(drop=True)
+
+    @cached_property
+    def tagged(self) -> frozenset[str]:
+        """The Duplicates collection."""
+        return frozenset(self._store.read(schema.TAGS, "tag = ?", (DUPLICATES_TAG,))["image_id"])
+
+
+def n_minus_one_zeros(rows: StoreRows, duplicate_threshold: float) -> RuleResult:
     """Of N identical images N-1 score 0, all N where the last is a duplicate of another picture; zeros have keepers."""
-    scores = _scored(store)
+    scores = rows.scored
     zero = scores["uniqueness"] == 0.0
     wrong = zero != (scores["keeper_id"].notna() & (scores["label"] == DUPLICATE_LABEL))
     groups = scores.assign(zero=zero).groupby("content_id")["zero"]
@@ -47,9 +87,9 @@ def n_minus_one_zeros(store: Store, duplicate_threshold: float) -> RuleResult:
     )
 
 
-def range_holds_no_keeper(store: Store, duplicate_threshold: float) -> RuleResult:
+def range_holds_no_keeper(rows: StoreRows, duplicate_threshold: float) -> RuleResult:
     """A score within the duplicate threshold means a duplicate and nothing else."""
-    scores = _scored(store)
+    scores = rows.scored
     inside = scores["uniqueness"] <= duplicate_threshold
     wrong = (inside & scores["keeper_id"].isna()) | ~scores["uniqueness"].between(0.0, 1.0)
     return _result(
@@ -57,9 +97,9 @@ def range_holds_no_keeper(store: Store, duplicate_threshold: float) -> RuleResul
     )
 
 
-def every_readable_image_has_one_score(store: Store, _: float) -> RuleResult:
+def every_readable_image_has_one_score(rows: StoreRows, _: float) -> RuleResult:
     """Every readable image has exactly one score, no other file has one."""
-    images, scores = store.read(schema.IMAGES), store.read(schema.SCORES)
+    images, scores = rows.images, rows.scores
     count = images["image_id"].map(scores["image_id"].value_counts()).fillna(0)
     wrong = count != (images["status"] == "ok")
     strangers = scores.loc[~scores["image_id"].isin(images["image_id"]), ["image_id"]]
@@ -67,12 +107,11 @@ def every_readable_image_has_one_score(store: Store, _: float) -> RuleResult:
     return _result(both, pd.Series(True, index=both.index), f"{len(scores):,} readable images, {len(scores):,} scores")
 
 
-def every_removal_has_a_survivor(store: Store, _: float) -> RuleResult:
+def every_removal_has_a_survivor(rows: StoreRows, _: float) -> RuleResult:
     """The keepers of every removed image lead to an image that stays, unless a person discarded the picture."""
-    removed = _active(store)
+    removed = rows.removed
     keeper = dict(zip(removed["image_id"], removed["keeper_id"], strict=True))
     discarded = set(removed.loc[removed["reason"] == DISCARDED, "image_id"])
-    readable = set(store.read(schema.IMAGES, "status = 'ok'")["image_id"])
 
     def lost(image: str) -> bool:
         seen = set()
@@ -81,20 +120,19 @@ def every_removal_has_a_survivor(store: Store, _: float) -> RuleResult:
                 return True
             seen.add(image)
             image = keeper[image]
-        return image not in readable
+        return image not in rows.readable
 
     wrong = pd.Series([lost(image) for image in removed["image_id"]], index=removed.index, dtype=bool)
     return _result(removed, wrong, f"{len(removed):,} removed images, each leads to one that stays or was discarded")
 
 
-def kept_and_removed_are_all(store: Store, _: float) -> RuleResult:
+def kept_and_removed_are_all(rows: StoreRows, _: float) -> RuleResult:
     """The Duplicates collection holds exactly the removals in force, and only readable images."""
-    readable = store.read(schema.IMAGES, "status = 'ok'")
-    removed, tagged = set(_active(store)["image_id"]), set(store.read(schema.TAGS, "tag = 'Duplicates'")["image_id"])
-    odd = sorted((removed ^ tagged) | (removed - set(readable["image_id"])))
+    removed = set(rows.removed["image_id"])
+    odd = sorted((removed ^ rows.tagged) | (removed - rows.readable))
     frame = pd.DataFrame({"image_id": odd})
-    kept = len(readable) - len(removed)
-    sentence = f"{kept:,} kept + {len(removed):,} removed = {len(readable):,} readable images"
+    kept = len(rows.readable) - len(removed)
+    sentence = f"{kept:,} kept + {len(removed):,} removed = {len(rows.readable):,} readable images"
     return _result(frame, pd.Series(True, index=frame.index), sentence)
 
 
@@ -130,15 +168,6 @@ RULES = (
         kept_and_removed_are_all,
     ),
 )
-
-
-def _scored(store: Store) -> pd.DataFrame:
-    return store.read(schema.SCORES).merge(store.read(schema.IMAGES)[["image_id", "content_id"]], on="image_id")
-
-
-def _active(store: Store) -> pd.DataFrame:
-    removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
-    return removed[removed["image_id"].isin(store.read(schema.IMAGES)["image_id"])].reset_index(drop=True)
 
 
 def _result(frame: pd.DataFrame, wrong: "pd.Series[bool]", sentence: str) -> RuleResult:

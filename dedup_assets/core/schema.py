@@ -28,12 +28,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. `volatile` columns tell when and by which run, and do not count as content."""
+    """One table. `volatile` columns tell when and by which run, and do not count as content.
+
+    `owned`: SQL that tells the rows of the chain; those of people are left alone when the chain replaces its own.
+    """
 
     name: str
     help: str
     columns: tuple[Column, ...]
     volatile: tuple[str, ...] = ()
+    owned: str = "true"
 
     @property
     def names(self) -> list[str]:
@@ -155,6 +159,7 @@ tagged_at TIMESTAMP when, UTC
 """
     ),
     volatile=("run_id", "tagged_at"),
+    owned="tag = 'Duplicates'",
 )
 REMOVALS = Table(
     "removals",

@@ -198,17 +198,21 @@ class Store:
             return table.empty()
         names = ", ".join(table.names)
         with self.connect() as db:
-            if not db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table.name]).fetchone():
-                return table.empty()
             query = f"SELECT {names} FROM {table.name} WHERE {where} ORDER BY rowid"
-            rows: pd.DataFrame = db.execute(query, list(parameters)).df()
+            try:
+                rows: pd.DataFrame = db.execute(query, list(parameters)).df()
+            except duckdb.CatalogException:  # no run has got as far as this table yet
+                return table.empty()
             return rows
 
     def replace(self, frames: dict[Table, pd.DataFrame], step: StepRecord | None = None) -> None:
-        """Put `frames` in place of the tables' rows and note the step, all at once or not at all."""
+        """Put `frames` in place of the rows that the chain owns and note the step, all at once or not at all."""
         with self.connect(write=True) as db:
             for table, frame in frames.items():
-                db.execute(f"CREATE OR REPLACE TABLE {table.name} ({table.sql})")
+                if table.owned == "true":
+                    db.execute(f"CREATE OR REPLACE TABLE {table.name} ({table.sql})")
+                else:
+                    db.execute(f"DELETE FROM {table.name} WHERE {table.owned}")
                 _insert(db, table, frame)
             if step:
                 self._note(db, step)
@@ -224,6 +228,11 @@ class Store:
         """The last completed run of a step."""
         rows = self.read(schema.STEPS, "step = ?", (name,))
         return StepRecord(*rows.iloc[0].tolist()) if len(rows) else None
+
+    def steps(self) -> dict[str, StepRecord]:
+        """The last completed run of every step, by its name."""
+        rows = [StepRecord(*row) for row in self.read(schema.STEPS).itertuples(index=False)]
+        return {row.step: row for row in rows}
 
     def _note(self, db: duckdb.DuckDBPyConnection, step: StepRecord) -> None:
         db.execute("DELETE FROM steps WHERE step = ?", [step.step])

@@ -1,12 +1,13 @@
 """deduplicated_dataset: a new, immutable version of the dataset without the Duplicates collection."""
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from dedup_assets.core import schema
-from dedup_assets.core.datasets import MANIFEST_COLUMNS, DatasetVersion, write_version
+from dedup_assets.core.datasets import MANIFEST_COLUMNS, REMOVED_COLUMNS, DatasetVersion, write_version
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
@@ -20,6 +21,8 @@ from dedup_assets.core.steps.record import (
     done,
     finish,
 )
+
+NOT_SELECTED = "not selected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,10 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
     """deduplicated_dataset: a new, immutable version of the dataset without the Duplicates collection."""
     store = project.store
     with store.exclusively(run.say):
-        done(project, DUPLICATES)
+        scored, embedded, _ = done(project, UNIQUENESS_SCORES, EMBEDDINGS, DUPLICATES)
         manifest, removed = dataset_frames(project)
-        scored = json.loads(done(project, UNIQUENESS_SCORES).settings)["thresholds"]
-        embedder = json.loads(done(project, EMBEDDINGS).summary)["embedder"]
-        facts = {"images": str(project.images), "thresholds": scored, "embedder": embedder}
+        thresholds, embedder = json.loads(scored.settings)["thresholds"], json.loads(embedded.summary)["embedder"]
+        facts = {"images": str(project.images), "thresholds": thresholds, "embedder": embedder}
         facts |= {"created_at": run.now.isoformat(timespec="seconds"), "run_id": run.run_id}
         with store.explained():
             written = write_version(
@@ -65,18 +67,25 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
         return finish(project, DEDUPLICATED_DATASET, written.version, summary, asdict(project.recipe), run, rows)
 
 
-def dataset_frames(project: Project) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The manifest of kept images and the list of removed ones, each sorted by image_id."""
+def dataset_frames(project: Project, selected: Collection[str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The manifest of kept images and the list of those left out, each sorted by image_id.
+
+    Kept are the images that are not removed, or, where they are given, the `selected` ones; an image that is neither
+    selected nor removed is left out as `not selected`.
+    """
     images = readable(project)
     scores = project.store.read(schema.SCORES)
     tags = project.store.read(schema.TAGS)
     active = project.store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
-    removed = images[["image_id", "file_hash"]].merge(active, on="image_id").sort_values("image_id", ignore_index=True)
-    kept = images[~images["image_id"].isin(removed["image_id"])].merge(scores, on="image_id", how="left")
+    stays = ~images["image_id"].isin(active["image_id"] if selected is None else selected)
+    stays = stays if selected is None else ~stays
+    left_out = images.loc[~stays, ["image_id", "file_hash"]]
+    removed = left_out.merge(active, on="image_id", how="left").sort_values("image_id", ignore_index=True)
+    removed["reason"] = removed["reason"].fillna(NOT_SELECTED)
+    kept = images[stays].merge(scores, on="image_id", how="left")
     by_image = tags.sort_values("tag").groupby("image_id")["tag"].agg(";".join)
     kept["tags"] = kept["image_id"].map(by_image).fillna("")
-    columns = ["image_id", "keeper_id", "reason", "distance", "decided_by", "note", "file_hash"]
-    return kept.sort_values("image_id", ignore_index=True)[list(MANIFEST_COLUMNS)], removed[columns]
+    return kept.sort_values("image_id", ignore_index=True)[list(MANIFEST_COLUMNS)], removed[list(REMOVED_COLUMNS)]
 
 
 def _with_version(rows: pd.DataFrame, project: Project, written: DatasetVersion, run: Run) -> pd.DataFrame:

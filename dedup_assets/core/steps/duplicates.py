@@ -36,7 +36,7 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
     """duplicates: the Duplicates collection, as tags, with every change recorded in removals."""
     store = project.store
     with store.exclusively(run.say):
-        before = done(project, UNIQUENESS_SCORES)
+        before, embedded = done(project, UNIQUENESS_SCORES, EMBEDDINGS)
         settings = {"decisions": str(project.decisions_file)}
         version = version_of(before.output_version, before.settings, file_version(project.decisions_file))
 
@@ -47,7 +47,7 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
             contents = content_of(images)
             near = _near_pairs(store.read(schema.PAIRS), scores, thresholds)
             collected = collect(_automatic(scores, contents), near, bound, contents)
-            embedder = str(json.loads(done(project, EMBEDDINGS).summary)["embedder"])
+            embedder = str(json.loads(embedded.summary)["embedder"])
             new = removal_rows(collected.removals, images, thresholds, embedder, run)
             removals, change = removals_after(store.read(schema.REMOVALS), new, images, run)
             tags = _tags(store.read(schema.TAGS), new, run)
@@ -118,13 +118,11 @@ def _decision_row(entry: BoundDecision) -> dict[str, object]:
 
 
 def _tags(tags: pd.DataFrame, removed: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """The tags with the Duplicates collection put anew; an image that was in it keeps its time and run."""
-    others = tags[tags["tag"] != DUPLICATES_TAG]
+    """The Duplicates collection put anew; an image that was in it keeps its time and run."""
     new = removed[["image_id", "reason"]].copy()
     new["tag"] = DUPLICATES_TAG
     old = tags[tags["tag"] == DUPLICATES_TAG][["image_id", "reason", "run_id", "tagged_at"]]
     new = new.merge(old, on=["image_id", "reason"], how="left")
     new["run_id"] = new["run_id"].astype(object).where(new["run_id"].notna(), run.run_id)
     new["tagged_at"] = new["tagged_at"].astype("datetime64[us]").fillna(pd.Timestamp(run.now))
-    together = pd.concat([others, new]) if len(others) else new
-    return together.sort_values(["tag", "image_id"], ignore_index=True)[schema.TAGS.names]
+    return new.sort_values("image_id", ignore_index=True)[schema.TAGS.names]

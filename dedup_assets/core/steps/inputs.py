@@ -12,8 +12,10 @@ from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, done
 
 
 def readable(project: Project) -> pd.DataFrame:
-    done(project, RAW_IMAGES)
-    return project.store.read(schema.IMAGES, "status = 'ok'")
+    images = project.store.read(schema.IMAGES, "status = 'ok'")
+    if images.empty:
+        done(project, RAW_IMAGES)
+    return images
 
 
 def distinct_contents(images: pd.DataFrame) -> pd.DataFrame:

@@ -29,12 +29,13 @@ class StepSummary:
     version: str = field(default="", kw_only=True)
 
 
-def done(project: Project, step: str) -> StepRecord:
-    """The note of a step's last run. Raises DedupError naming the step when there was none."""
-    record = project.store.step(step)
-    if record is None:
-        raise DedupError(f"'{step}' has not run yet for the store '{project.store.folder}'; materialise it first")
-    return record
+def done(project: Project, *steps: str) -> tuple[StepRecord, ...]:
+    """The notes of the last runs of these steps. Raises DedupError naming the first that has none."""
+    records = project.store.steps()
+    for step in steps:
+        if step not in records:
+            raise DedupError(f"'{step}' has not run yet for the store '{project.store.folder}'; materialise it first")
+    return tuple(records[step] for step in steps)
 
 
 def note(step: str, input_version: str, summary: StepSummary, settings: dict[str, Any], run: Run) -> StepRecord:

@@ -39,13 +39,13 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
     """uniqueness_scores: the score rule. Widens the neighbour search first when a threshold goes beyond it."""
     store = project.store
     with store.exclusively(run.say):
-        before = done(project, NEIGHBOURS)
+        (before,) = done(project, NEIGHBOURS)
         if thresholds.near_duplicate > json.loads(before.summary)["limit"]:
             run.say(
                 f"near_duplicate_threshold {thresholds.near_duplicate:g} is beyond the stored pairs; searching again"
             )
             find_neighbours(project, run, thresholds.near_duplicate)
-            before = done(project, NEIGHBOURS)
+            (before,) = done(project, NEIGHBOURS)
         images = readable(project)
         settings = {"thresholds": asdict(thresholds), "keepers": asdict(project.keepers)}
         version = version_of(settings, before.output_version, content_version(schema.IMAGES, images))
