@@ -47,7 +47,7 @@ def overview_lines(shown: Overview) -> list[str]:
         (
             "near duplicates",
             f"{shown.near_duplicates:,}",
-            f"images, in {shown.waiting_pairs:,} pairs waiting for review",
+            f"images; {shown.waiting_pairs:,} pairs wait for review",
         ),
         ("kept", f"{shown.kept:,}", f"in {shown.dataset}" if shown.dataset else ""),
     ]
