@@ -73,7 +73,8 @@ class ArrayShelf:
         partial = self.folder / f"{name}.{os.getpid()}.partial"
         try:
             with partial.open("wb") as file:
-                np.save(file, array)
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+                file.write(array.tobytes())  # np.save would not tell a full disk from another failure
             partial.replace(self.folder / name)
         finally:
             partial.unlink(missing_ok=True)

@@ -33,10 +33,6 @@ class NearPair:
     image_b: str
     distance: float
 
-    def partner(self, image_id: str) -> str | None:
-        """The other of the two; None when `image_id` is neither."""
-        return {self.image_a: self.image_b, self.image_b: self.image_a}.get(image_id)
-
 
 @dataclass(frozen=True, slots=True)
 class Collection:
@@ -63,22 +59,24 @@ def collect(
     discard: removed, whether or not anything is left; what the rule removed in its favour goes with it.
     Raises NoSurvivorError when a removal leads to no image that stays and nobody said discard.
     """
+    automatic = list(automatic)
     near = sorted(near, key=lambda pair: (pair.distance, pair.image_a, pair.image_b))
     said = _Said(decisions, content_of)
+    distances = _known_distances(automatic, near, content_of)
     removals = {
         r.image_id: r for r in automatic if r.image_id not in said.kept and not said.apart(r.image_id, r.keeper_id)
     }
     removals |= {image: _reviewed(image, entry, DISCARDED, None, None) for image, entry in said.discarded.items()}
     orphans = []
-    for image, entry in said.removed.items():
+    for image, entry in sorted(said.removed.items()):
         keeper = _keeper_for(image, entry, near, removals, said)
         if keeper is None and image not in removals:
             orphans.append(image)
         elif keeper is not None:
-            if _leads_to(removals, keeper, image):
-                del removals[keeper]
-            distance = next((pair.distance for pair in near if pair.partner(image) == keeper), None)
-            removals[image] = _reviewed(image, entry, REVIEWED, keeper, distance)
+            distance = distances.get(frozenset((content_of[image], content_of[keeper])))
+            for gone in (image, *said.copies_that_go(image, keeper, removals)):
+                removals[gone] = _reviewed(gone, entry, REVIEWED, keeper, distance)
+    _open_circles(removals, said)
     orphans += sorted(image for image in removals if not _ends_well(removals, image, content_of))
     if orphans:
         shown = ", ".join(f"'{image}'" for image in orphans[:_SHOWN]) + (", ..." if len(orphans) > _SHOWN else "")
@@ -106,41 +104,76 @@ def survivor(removals: Mapping[str, Removal], image_id: str) -> str | None:
 
 
 class _Said:
-    """The decisions, looked up by image and by content."""
+    """The decisions, looked up by image and by content.
+
+    `removed` holds the images named, `going` their copies too; `discarded` holds both.
+    """
 
     def __init__(self, decisions: Iterable[BoundDecision], content_of: Mapping[str, str]) -> None:
         self._content_of = content_of
         self._copies: dict[str, list[str]] = {}
-        for image, content in content_of.items():
+        for image, content in sorted(content_of.items()):
             self._copies.setdefault(content, []).append(image)
         self.kept: set[str] = set()
         self._kept_contents: set[str | None] = set()
         self._apart: set[frozenset[str | None]] = set()
         self.removed: dict[str, BoundDecision] = {}
+        self.going: set[str] = set()
+        self._discarded_by_name: dict[str, BoundDecision] = {}
         self.discarded: dict[str, BoundDecision] = {}
-        for entry in decisions:
-            for image in entry.image_ids:
-                self._note(image, entry)
+        for entry in sorted(decisions, key=lambda entry: (entry.decision.line, entry.decision.image_id)):
+            self._note(entry)
+        self.discarded |= self._discarded_by_name
         for image in self.kept:
             self.removed.pop(image, None)
             self.discarded.pop(image, None)
+            self.going.discard(image)
 
-    def _note(self, image: str, entry: BoundDecision) -> None:
+    def _note(self, entry: BoundDecision) -> None:
         word = entry.decision.decision
-        if word == KEEP:
-            self.kept.add(image)
-            self._kept_contents.add(self._content_of[image])
-        elif word == NOT_DUPLICATE:
-            self._apart.add(self._contents(image, entry.duplicate_of))
-        elif word == DISCARD:
-            self.discarded |= dict.fromkeys(self.copies(image), entry)
-        elif word == REMOVE:
-            among_copies = entry.duplicate_of in self.copies(image)
-            self.removed |= dict.fromkeys([image] if among_copies else self.copies(image), entry)
+        if word == REMOVE:
+            here = entry.decision.image_id in entry.image_ids
+            for image in (entry.decision.image_id,) if here else entry.image_ids[:1]:
+                self.removed.setdefault(image, entry)
+                self.going |= {image} if entry.duplicate_of in self.copies(image) else set(self.copies(image))
+            return
+        for image in entry.image_ids:
+            if word == KEEP:
+                self.kept.add(image)
+                self._kept_contents.add(self._content_of[image])
+            elif word == NOT_DUPLICATE and not entry.partner_is_gone:
+                self._apart.add(self._contents(image, entry.duplicate_of))
+            elif word == DISCARD:
+                self._discarded_by_name.setdefault(image, entry)
+                self.discarded = dict.fromkeys(self.copies(image), entry) | self.discarded
 
     def copies(self, image: str) -> list[str]:
         """All images with the content of this one, itself included."""
         return self._copies[self._content_of[image]]
+
+    def copies_that_go(self, image: str, keeper: str, removals: Mapping[str, Removal]) -> list[str]:
+        """The copies that are removed with a reviewed image: none when one of them is its keeper."""
+        if keeper in self.copies(image):
+            return []
+        settled = self.kept | self.removed.keys() | self._discarded_by_name.keys()
+        return [
+            copy
+            for copy in self.copies(image)
+            if copy not in settled and not (copy in removals and removals[copy].reason == REVIEWED)
+        ]
+
+    def stand_in(self, image: str) -> str | None:
+        """The copy that stays when this one is removed: one to keep, else the first that nobody removed by name."""
+        gone = self.removed.keys() | self.discarded.keys()
+        free = [copy for copy in self.copies(image) if copy != image and copy not in gone]
+        return min(free, key=lambda copy: (copy not in self.kept, copy), default=None)
+
+    def partner(self, pair: NearPair, image: str) -> str | None:
+        """The other of the two; None when neither shows the content of `image`."""
+        content = self._content_of[image]
+        if content == self._content_of[pair.image_a]:
+            return pair.image_b
+        return pair.image_a if content == self._content_of[pair.image_b] else None
 
     def apart(self, image: str, other: str | None) -> bool:
         """Whether somebody said that the two, or `image` and any other, are not duplicates."""
@@ -160,21 +193,36 @@ def _keeper_for(
     image: str, entry: BoundDecision, near: list[NearPair], removals: Mapping[str, Removal], said: _Said
 ) -> str | None:
     """What a reviewed image is a duplicate of: as named, else the nearest that stays, else a copy that then stays."""
-    if entry.duplicate_of is not None:
-        return entry.duplicate_of if entry.duplicate_of != image else None
+    if entry.duplicate_of not in (None, image):
+        return entry.duplicate_of
     for pair in near:
-        partner = pair.partner(image)
-        if partner is not None and partner not in said.removed and partner not in removals:
-            return partner
-    if image in removals:
-        return None
-    own_copies = [copy for copy in said.copies(image) if copy not in entry.image_ids]
-    return min(own_copies, default=None)
+        partner = said.partner(pair, image)
+        if partner is None or partner in said.going or partner in removals or said.apart(image, partner):
+            continue
+        return partner
+    return None if image in removals else said.stand_in(image)
 
 
-def _leads_to(removals: Mapping[str, Removal], start: str, image_id: str) -> bool:
-    chain = keeper_chain(removals, start)
-    return any(removal.keeper_id == image_id and removal.decided_by == BY_RULE for removal in chain)
+def _open_circles(removals: dict[str, Removal], said: _Said) -> None:
+    """Where a person removed an image in favour of one that the rule had removed for it, the rule gives way."""
+    for image in sorted(removals):
+        chain = [removal.image_id for removal in keeper_chain(removals, image)]
+        if len(chain) > len(removals):
+            for member in set(chain[chain.index(chain[-1]) :]):
+                if removals[member].reason != REVIEWED and member not in said.removed:
+                    del removals[member]
+
+
+def _known_distances(
+    automatic: Iterable[Removal], near: Iterable[NearPair], content_of: Mapping[str, str]
+) -> dict[frozenset[str], float | None]:
+    """Distances by the two contents, 0 for two images of one."""
+    known: dict[frozenset[str], float | None] = {frozenset((content,)): 0.0 for content in content_of.values()}
+    known |= {frozenset((content_of[pair.image_a], content_of[pair.image_b])): pair.distance for pair in near}
+    for removal in automatic:
+        if removal.keeper_id is not None:
+            known[frozenset((content_of[removal.image_id], content_of[removal.keeper_id]))] = removal.distance
+    return known
 
 
 def _ends_well(removals: Mapping[str, Removal], image_id: str, readable: Mapping[str, str]) -> bool:

@@ -1,5 +1,6 @@
 """Dataset versions: an immutable folder for each distinct result, whole or absent."""
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ MANIFEST_COLUMNS = (
 )
 REMOVED_COLUMNS = ("image_id", "keeper_id", "reason", "distance", "decided_by", "note", "file_hash")
 _VERSION_DIGITS = 12
+_LONGEST_NAME_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class DatasetRecipe:
     def __post_init__(self) -> None:
         if self.placement not in PLACEMENTS:
             raise SettingsError(f"placement is '{self.placement}'; it may be {', '.join(PLACEMENTS)}")
-        if not self.name or self.name.startswith(".") or Path(self.name).name != self.name or "\\" in self.name:
+        one_part = self.name and self.name.isprintable() and Path(self.name).name == self.name and "\\" not in self.name
+        if not one_part or self.name.startswith(".") or len(self.name.encode()) > _LONGEST_NAME_BYTES:
             raise SettingsError(f"dataset name '{self.name}' cannot be a folder name; use letters, digits, '-' and '_'")
 
 
@@ -73,7 +76,7 @@ def write_version(
     if not result.created and (recipe.placement == "none" or (folder / "images").is_dir()):
         return result
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.parent.glob(".*"):  # of a run that was killed
+    for leftover in folder.parent.glob(f".{'[0-9a-f]' * _VERSION_DIGITS}.*"):  # of a run that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     building = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=folder.parent))
     try:
@@ -111,11 +114,12 @@ def _place(
                 f"'{image_id}' was gone when the dataset was written; run again so that the folder is read anew"
             ) from error
         except OSError as error:
-            if placement == "copy":
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            others = "'none'" if placement == "copy" else "'copy' or 'none'"
             raise DedupError(
                 f"cannot make a {placement} of '{image_id}' in '{folder.parent.parent}' ({error.strerror}); "
-                "choose the placement 'copy' or 'none'"
+                f"mend that, or choose the placement {others}"
             ) from error
         if done % 1000 == 999 or done + 1 == len(image_ids):
             progress("placing images", done + 1, len(image_ids))

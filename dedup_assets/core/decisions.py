@@ -42,6 +42,11 @@ class BoundDecision:
     content_hash: str | None
     duplicate_of_hash: str | None
 
+    @property
+    def partner_is_gone(self) -> bool:
+        """Whether a partner was named that is no longer there."""
+        return bool(self.decision.duplicate_of) and self.duplicate_of is None
+
 
 @dataclass(slots=True)
 class Library:
@@ -66,15 +71,17 @@ class Library:
 
 def file_version(path: Path) -> str:
     """Changes when the content of the file does; 'none' when there is no file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else "none"
+    data = _bytes_of(path)
+    return "none" if data is None else hashlib.sha256(data).hexdigest()[:16]
 
 
 def read_decisions(path: Path) -> list[Decision]:
     """The decisions of a file; none when there is no file. Raises DecisionError naming every bad line."""
-    if not path.is_file():
+    data = _bytes_of(path)
+    if data is None:
         return []
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DecisionError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV") from error
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -90,7 +97,7 @@ def read_decisions(path: Path) -> list[Decision]:
         rows.fieldnames = names
         decisions = [_decision(rows.line_num, row) for row in rows if any(row.values())]
     except csv.Error as error:
-        raise DecisionError(f"{path} line {rows.line_num}: {error}; mend the quotes of that line") from error
+        raise DecisionError(f"{path} line {rows.line_num + 1}: {error}; mend the quotes of that line") from error
     _refuse(path, [problem for decision in decisions for problem in _problems(decision)])
     return decisions
 
@@ -123,6 +130,15 @@ def bind(
     return bound
 
 
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DecisionError(f"cannot read '{path}': {error.strerror}; mend that, or name another file") from error
+
+
 def _decision(line: int, row: Mapping[str | None, str | list[str] | None]) -> Decision:
     cells = {name: str(row.get(name) or "").strip() for name in COLUMNS}
     return Decision(line, **{**cells, "decision": cells["decision"].lower()})
@@ -152,7 +168,7 @@ def _contradictions(bound: list[BoundDecision]) -> list[tuple[int, str]]:
         frozenset((image_id, entry.duplicate_of)): entry
         for entry in bound
         for image_id in entry.image_ids
-        if entry.decision.decision == NOT_DUPLICATE
+        if entry.decision.decision == NOT_DUPLICATE and not entry.partner_is_gone
     }
     for entry in bound:
         word = entry.decision.decision
@@ -163,23 +179,23 @@ def _contradictions(bound: list[BoundDecision]) -> list[tuple[int, str]]:
                     (
                         entry.decision.line,
                         f"'{image_id}' is to '{word}', but line {before.line} says "
-                        f"'{before.decision}'{_partner(before)}",
+                        f"'{before.decision}'{_partner(before.duplicate_of)}",
                     )
                 )
-            against = apart.get(frozenset((image_id, entry.duplicate_of)))
-            if word == REMOVE and against and entry.duplicate_of:
+            against = apart.get(frozenset((image_id, entry.duplicate_of))) or apart.get(frozenset((image_id, None)))
+            if word == REMOVE and against:
                 problems.append(
                     (
                         entry.decision.line,
-                        f"'{image_id}' is removed as a duplicate of "
-                        f"'{entry.duplicate_of}', but line {against.decision.line} says they are not duplicates",
+                        f"'{image_id}' is removed{_partner(entry.duplicate_of)}, "
+                        f"but line {against.decision.line} says '{NOT_DUPLICATE}'",
                     )
                 )
     return problems
 
 
-def _partner(decision: Decision) -> str:
-    return f" as a duplicate of '{decision.duplicate_of}'" if decision.duplicate_of else ""
+def _partner(image_id: str | None) -> str:
+    return f" as a duplicate of '{image_id}'" if image_id else ""
 
 
 def _refuse(path: Path, problems: list[tuple[int, str]]) -> None:

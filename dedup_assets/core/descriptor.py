@@ -1,20 +1,256 @@
-"""Placeholder, to be replaced as a whole."""
+"""The default embedder: a thumbnail's light, local contrast and colour, projected by a small fitted matrix.
+
+Every sum is over integers that the floats used hold exactly, and everything else is done element by element with
+operations that IEEE 754 rounds one way only. So a picture's vectors are the same in every batch, library and machine.
+"""
+
+import hashlib
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from dedup_assets.core.embedders import Calibration
+from numpy.typing import NDArray
+
+from dedup_assets.core.embedders import DEFAULT_EMBEDDER, Calibration
 from dedup_assets.core.images import SKETCH_SIZE
+
+Pictures = NDArray[np.uint8]
+Float = NDArray[np.float64]
+Span = tuple[float, float]
+
+# Crops of one side, 0..1: all of it, the first or last nine or eight tenths, the middle.
+_SPANS: tuple[Span, ...] = ((0, 1), (0, 0.9), (0.1, 1), (0, 0.8), (0.2, 1), (0.075, 0.925))
+# (rows, columns, mirrored) as indices into _SPANS; the frame without its plain borders comes last, see `_trimmed`.
+_VIEWS = (
+    (0, 0, False),
+    *((rows, columns, False) for rows in (1, 2) for columns in (1, 2)),
+    *((rows, columns, False) for rows in (3, 4) for columns in (3, 4)),
+    (0, 0, True),
+    (5, 5, True),
+)
+
+_GRID = 16  # cells a side for light
+_COLOUR_GRID = 8  # cells a side for colour
+_PARTS = 64  # weights of a cell along one axis sum to this
+_CELL = _PARTS * _PARTS  # so a pooled value is the grey level times this
+_REACH = 2  # cells to each side that local contrast is measured against
+FEATURES = 2 * _GRID**2 + 2 * _COLOUR_GRID**2
+
+_COLOUR_WEIGHT = 0.5
+_FAINT = 4.0  # grey levels; light that varies less is not scaled up to full
+_FAINT_LOCALLY = 6.0  # grey levels, within a neighbourhood of cells
+_FAINT_COLOUR = 12.75 * math.sqrt(2) * _COLOUR_GRID  # grey levels, over all colour cells
+_FLAT = 3.0  # grey levels; where a picture varies no more, its mean colour stands for it
+_PLAIN = 20  # grey levels; a line whose middle nine tenths stay within is a border
+_LEAST_INSIDE = 14  # pixels of the sketch, on each side, that are left between borders
+_FEATURE_SCALE = 8192.0  # features are rounded to integers of this scale
+_SUM_SCALE = 1024.0
+_CHUNK = 32
+_WEIGHTS = Path(__file__).with_name("descriptor.npz")
+_REVISION = 1  # of the code here; the weights add their own hash to the version
+
+_LEVELS = np.arange(256) * (math.pi / 255)
+_COLOUR_CODE = np.rint(
+    _SUM_SCALE * np.stack([np.cos(_LEVELS), np.sin(_LEVELS), np.cos(3 * _LEVELS), np.sin(3 * _LEVELS)], axis=1)
+)
+_COLOUR_DIMENSIONS = 3 * _COLOUR_CODE.shape[1]
 
 
 class ThumbnailEmbedder:
-    name = "thumbnail"
-    version = "0"
-    picture_size = SKETCH_SIZE
-    dimension = 768
-    views = 1
-    calibration = Calibration()
-    candidate_distance = 0.12
+    """See `Embedder`. Fitted by `dedup_assets_tests.benchmarks.fit_descriptor`; needs numpy alone."""
 
-    def embed(self, pictures):
-        x = pictures.reshape(len(pictures), 16, 3, 16, 3, 3).mean(axis=(2, 4)).reshape(len(pictures), -1)
-        x = x - x.mean(axis=1, keepdims=True) + 1e-3
-        return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)[:, None, :]
+    name = DEFAULT_EMBEDDER
+    picture_size = SKETCH_SIZE
+    views = len(_VIEWS) + 1
+    calibration = Calibration()
+    candidate_distance = 0.125
+
+    def __init__(self, weights: Path = _WEIGHTS) -> None:
+        with np.load(weights) as stored:
+            mean, projection = stored["mean"], stored["projection"]
+        digest = hashlib.sha256(mean.tobytes() + projection.tobytes()).hexdigest()
+        self.version = f"{_REVISION}-{digest[:8]}"
+        self.dimension = projection.shape[1] + _COLOUR_DIMENSIONS
+        self._projection = projection.astype(np.float64)
+        self._offset = mean.astype(np.float64) @ self._projection
+
+    def embed(self, pictures: Pictures) -> NDArray[np.float32]:
+        """(n, 48, 48, 3) uint8 RGB -> (n, views, dimension) float32, rows L2-normalised.
+
+        The last 12 entries hold the mean colour of a picture that shows nothing else, and are next to 0 otherwise.
+        """
+        vectors = np.empty((len(pictures), self.views, self.dimension), np.float32)
+        for start in range(0, len(pictures), _CHUNK):
+            seen = _look(pictures[start : start + _CHUNK])
+            projected = np.rint((_features(seen) @ self._projection - self._offset) / 4096)
+            vectors[start : start + _CHUNK] = _with_colour(_unit(projected), seen).reshape(-1, *vectors.shape[1:])
+        return vectors
+
+
+def features(pictures: Pictures) -> Float:
+    """(n, 48, 48, 3) uint8 RGB -> (n, FEATURES) integers of scale 8192: what the fitted matrix projects.
+
+    Three blocks of the full frame, each of about unit length: light in 16 x 16 cells, large deviations squashed; local
+    contrast in the same cells; colour differences in 8 x 8 cells, at half weight.
+    """
+    parts = (pictures[start : start + _CHUNK] for start in range(0, len(pictures), _CHUNK))
+    return np.concatenate([_features(_look(part, only_full=True)) for part in parts])
+
+
+def save_weights(path: Path, mean: Float, projection: Float) -> None:
+    """Write the mean (f,) and projection (f, d) of features as the integers `ThumbnailEmbedder` reads."""
+    scaled = np.rint(projection * (32000 / np.abs(projection).max()))
+    np.savez_compressed(path, mean=np.rint(mean).astype(np.int16), projection=scaled.astype(np.int16))
+
+
+class _Seen(NamedTuple):
+    """The views of some pictures, picture by picture, pooled to cells: grey levels times 4096, exact integers."""
+
+    light: Float  # (v, 16, 16)
+    colour: Float  # (v, 128), blue minus light then red minus light
+
+
+def _look(pictures: Pictures, only_full: bool = False) -> _Seen:
+    red, green, blue = (pictures[..., channel].astype(np.int32) for channel in range(3))
+    light = (77 * red + 150 * green + 29 * blue + 128) >> 8
+    boxes = [] if only_full else _trimmed(light)
+    looks = [
+        _pool(plane.astype(np.float32), boxes, cells)
+        for plane, cells in ((light, _GRID), (blue - light, _COLOUR_GRID), (red - light, _COLOUR_GRID))
+    ]
+    return _Seen(looks[0], np.concatenate([look.reshape(len(look), -1) for look in looks[1:]], axis=1))
+
+
+def _pool(planes: NDArray[np.float32], boxes: list[tuple[Span, Span]], cells: int) -> Float:
+    """(n, 48, 48) -> (n * views, cells, cells); without `boxes` the full frames only.
+
+    float32 is exact here: 255 levels x 64 x 64 parts stay under 2 ** 24.
+    """
+    count = len(planes)
+    if not boxes:
+        weights = _cell_weights(_SPANS[0], cells)
+        return (weights @ planes @ weights.T).astype(np.float64)
+    weights = np.concatenate([_cell_weights(span, cells) for span in _SPANS])
+    across = (planes.reshape(-1, SKETCH_SIZE) @ weights.T).reshape(count, SKETCH_SIZE, -1)
+    crops = (weights @ across).reshape(count, len(_SPANS), cells, len(_SPANS), cells)
+    views = np.empty((count, len(_VIEWS) + 1, cells, cells))
+    for place, (rows, columns, mirrored) in enumerate(_VIEWS):
+        crop = crops[:, rows, :, columns]
+        views[:, place] = crop[..., ::-1] if mirrored else crop
+    down = np.stack([_cell_weights(rows, cells) for rows, _ in boxes])
+    along = np.stack([_cell_weights(columns, cells).T for _, columns in boxes])
+    views[:, -1] = down @ planes @ along
+    return views.reshape(-1, cells, cells)
+
+
+@lru_cache(maxsize=4096)
+def _cell_weights(span: Span, cells: int) -> NDArray[np.float32]:
+    """(cells, 48) share of each pixel in each cell along one axis, in 64ths; every row sums to 64."""
+    edges = np.linspace(span[0] * SKETCH_SIZE, span[1] * SKETCH_SIZE, cells + 1)[:, None]
+    pixels = np.arange(SKETCH_SIZE)
+    overlap = np.clip(np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels), 0, None)
+    weights = np.rint(overlap * (_PARTS / overlap.sum(axis=1, keepdims=True)))
+    weights[np.arange(cells), weights.argmax(axis=1)] += _PARTS - weights.sum(axis=1)
+    return np.asarray(weights, np.float32)
+
+
+def _trimmed(light: NDArray[np.int32]) -> list[tuple[Span, Span]]:
+    """Rows and columns of each picture within its plain borders: letterboxes, frames, margins with or without text."""
+    whole = (_SPANS[0], _SPANS[0])
+    boxes = [whole] * len(light)
+    sides = np.stack([light[:, 0], light[:, -1], light[:, :, 0], light[:, :, -1]], axis=1)
+    for place in np.flatnonzero(_plain(sides).any(axis=1)).tolist():
+        boxes[place] = _inside(light[place])
+    return boxes
+
+
+def _inside(light: NDArray[np.int32]) -> tuple[Span, Span]:
+    rows, columns = slice(0, SKETCH_SIZE), slice(0, SKETCH_SIZE)
+    for _ in range(2):  # a bar that spans the whole width can hide that the sides are plain
+        rows = _longest(~_plain(light[:, columns]))
+        columns = _longest(~_plain(light[rows].T))
+    return (rows.start / SKETCH_SIZE, rows.stop / SKETCH_SIZE), (
+        columns.start / SKETCH_SIZE,
+        columns.stop / SKETCH_SIZE,
+    )
+
+
+def _plain(lines: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(..., length) -> (...): whether nine tenths of a line are of one light."""
+    ends = lines.shape[-1] // 20
+    ordered = np.sort(lines, axis=-1)
+    return np.asarray(ordered[..., -1 - ends] - ordered[..., ends] <= _PLAIN)
+
+
+def _longest(busy: NDArray[np.bool_]) -> slice:
+    """The longest run of lines that are not plain; all of them where it is short."""
+    edges = np.flatnonzero(np.diff(busy, prepend=False, append=False))
+    lengths = edges[1::2] - edges[::2]
+    if not len(lengths) or lengths.max() < _LEAST_INSIDE:
+        return slice(0, len(busy))
+    longest = int(lengths.argmax())
+    return slice(int(edges[2 * longest]), int(edges[2 * longest + 1]))
+
+
+def _features(seen: _Seen) -> Float:
+    count = len(seen.light)
+    blocks = [_squashed(seen.light.reshape(count, -1)), _local_contrast(seen.light).reshape(count, -1)]
+    length = np.sqrt(_squares(seen.colour))
+    colour = seen.colour * (_COLOUR_WEIGHT / (length + _FAINT_COLOUR * _CELL))
+    return np.rint(_FEATURE_SCALE * np.concatenate([*map(_unit, blocks), colour], axis=1))
+
+
+def _squashed(light: Float) -> Float:
+    """Light about its mean in units of its deviation, large values bent towards 1."""
+    off = np.rint(light - light.sum(axis=1, keepdims=True) / light.shape[1])
+    deviation = np.sqrt(_squares(off) / light.shape[1])
+    relative = off / (deviation + _FAINT * _CELL)
+    return np.asarray(np.rint(_SUM_SCALE * (relative / np.sqrt(1 + relative * relative))))
+
+
+def _local_contrast(light: Float) -> Float:
+    """Each cell against the mean and deviation of the 5 x 5 cells around it."""
+    near = np.abs(np.subtract.outer(np.arange(_GRID), np.arange(_GRID))) <= _REACH
+    box = near.astype(np.float64)
+    count = box.sum(axis=0)[:, None] * box.sum(axis=0)
+    total, squares = _box_sum(light, box), _box_sum(light * light, box)
+    spread = np.maximum(count * squares - total * total, 0)
+    contrast = (count * light - total) / np.sqrt(spread + (count * (_FAINT_LOCALLY * _CELL)) ** 2)
+    return np.asarray(np.rint(_SUM_SCALE * contrast))
+
+
+def _box_sum(cells: Float, box: Float) -> Float:
+    along = (cells.reshape(-1, _GRID) @ box).reshape(cells.shape).swapaxes(1, 2)
+    return (along.reshape(-1, _GRID) @ box).reshape(cells.shape).swapaxes(1, 2)
+
+
+def _with_colour(projected: Float, seen: _Seen) -> Float:
+    """The projected vectors, giving way to the mean colour as the picture's variation falls towards nothing."""
+    light = seen.light.reshape(len(seen.light), -1)
+    blue, red = np.split(seen.colour, 2, axis=1)
+    variance = (_variance(light) + _variance(blue) + _variance(red))[:, None]
+    flat = _FLAT**4 / (variance**2 + _FLAT**4)
+    mean = light.mean(axis=1) / _CELL
+    channels = [mean + red.mean(axis=1) / _CELL, mean, mean + blue.mean(axis=1) / _CELL]
+    levels = np.stack([np.clip(np.rint(channel), 0, 255).astype(np.intp) for channel in channels], axis=1)
+    code = _unit(_COLOUR_CODE[levels].reshape(len(light), -1))
+    joined = np.concatenate([projected * np.sqrt(1 - flat), code * np.sqrt(flat)], axis=1)
+    return _unit(np.rint(_FEATURE_SCALE * joined))
+
+
+def _variance(cells: Float) -> Float:
+    """(n,) in grey levels squared."""
+    off = np.rint(cells - cells.mean(axis=1, keepdims=True))
+    return np.asarray(_squares(off)[:, 0] / (cells.shape[1] * float(_CELL) ** 2))
+
+
+def _squares(integers: Float) -> Float:
+    """(n, 1) sum of squares of the rows of (n, m) integers: exact while it stays under 2 ** 53."""
+    return np.asarray(np.einsum("ij,ij->i", integers, integers)[:, None], np.float64)
+
+
+def _unit(integers: Float) -> Float:
+    """Rows of integers divided by their length; a row of zeros stays."""
+    return np.asarray(integers / np.sqrt(np.maximum(_squares(integers), 1)))

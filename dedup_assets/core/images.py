@@ -16,6 +16,7 @@ MAX_PIXELS = 178_956_970  # where Pillow itself starts to suspect a decompressio
 
 _ORIENTATION = 0x0112
 _SCALED_SIZE = 64  # JPEG is decoded at the smallest scale of 1, 1/2, 1/4, 1/8 with both sides at least this long
+_DEEP_GREYS = ("I;16B", "I;16L", "I;16N")
 _IN_MEMORY_BYTES = 64 << 20
 _LARGE_PIXELS = 30_000_000
 _one_large_at_a_time = threading.Lock()
@@ -106,9 +107,14 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def expand(image: Image.Image) -> Image.Image:
-    """Palettes replaced by the colours they stand for; every other mode is kept."""
+    """Palettes and colours declared transparent replaced by what they stand for; every other mode is kept."""
+    clear = "transparency" in image.info
     if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
+        return image.convert("RGBA" if image.mode == "PA" or clear else "RGB")
+    if clear and image.mode in ("1", "L", "RGB"):
+        return image.convert("RGBA" if image.mode == "RGB" else "LA")
+    if image.mode in _DEEP_GREYS:  # byte order is the file's affair
+        return Image.fromarray(np.asarray(image).astype("<u2"))
     return image.convert("L") if image.mode == "1" else image
 
 
@@ -189,13 +195,14 @@ def _scale_on_decode(image: Image.Image, size: int) -> bool:
 
 
 def _to_8_bit(values: NDArray[np.float64], mode: str) -> Pixels:
-    values = np.nan_to_num(values)
-    low, high = float(values.min()), float(values.max())
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     if mode == "F" and low >= 0 and high <= 1:
         values = values * 255
     elif mode.startswith("I;16") or (mode == "I" and low >= 0 and 255 < high <= 65535):
         values = values / 257
-    elif low < 0 or high > 255:
+    elif high > low and (low < 0 or high > 255):
         values = (values - low) * (255 / (high - low))
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 

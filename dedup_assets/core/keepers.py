@@ -87,7 +87,8 @@ def _pixels(columns: Columns, row: int) -> str:
 
 
 def _split_words(columns: Columns, keeper: int, other: int) -> str:
-    return f"its split '{columns['split'][keeper]}' comes before '{columns['split'][other] or 'none'}'"
+    behind = columns["split"][other]
+    return f"its split '{columns['split'][keeper]}' comes before '{behind if isinstance(behind, str) else 'none'}'"
 
 
 def _bytes_words(columns: Columns, keeper: int, other: int) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from dedup_assets.core.errors import NoImagesError
 
@@ -49,8 +50,13 @@ def list_images(root: Path) -> Listing:
     was not found without one; a link back into the tree or above it is not followed. Raises NoImagesError when the
     folder, or one inside it, cannot be listed: a folder that cannot be seen must not look like one that vanished.
     """
-    if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
+    try:
+        what = None if root.is_dir() else "is a file, not a folder" if root.exists() else "does not exist"
+        if (root / STORE_MARK).is_file():
+            what = "is a store of this program"
+    except OSError as error:
+        what = f"cannot be reached ({error.strerror})"
+    if what:
         raise NoImagesError(f"the image folder '{root}' {what}; give the folder that holds your images")
     walk = _Walk(root)
     walk.run()
@@ -92,11 +98,11 @@ class _Walk:
             for link in links:
                 self._link(link)
 
-    def _folder(self, relative: str) -> None:
+    def _folder(self, relative: str, *, by_link: bool = False) -> None:
         pending = [relative]
         while pending:
             current = pending.pop()
-            entries = list(self._entries(current))
+            entries = sorted(self._entries(current), key=lambda entry: entry.name)
             if any(entry.name == STORE_MARK for entry in entries):
                 continue
             for entry in entries:
@@ -108,7 +114,7 @@ class _Walk:
                 elif entry.is_dir(follow_symlinks=False):
                     pending.append(inner)
                 elif entry.is_file(follow_symlinks=False):
-                    self._file(inner, entry.stat(follow_symlinks=False), by_link=False)
+                    self._file(inner, entry.stat(follow_symlinks=False), by_link=by_link)
 
     def _entries(self, relative: str) -> Iterator[os.DirEntry[str]]:
         folder = self.root / relative
@@ -132,12 +138,13 @@ class _Walk:
         except OSError:  # dangling, or a loop
             self.ignored += 1
             return
-        if not target.is_dir():
+        leads_above = self.root.resolve().is_relative_to(target.resolve())
+        if S_ISREG(stat.st_mode):
             self._file(relative, stat, by_link=True)
-        elif self.root.resolve().is_relative_to(target.resolve()):  # leads above the root
+        elif S_ISDIR(stat.st_mode) and not leads_above:
+            self._folder(relative, by_link=True)
+        else:  # a pipe or a device has no end
             self.ignored += 1
-        else:
-            self._folder(relative)
 
     def _file(self, relative: str, stat: os.stat_result, *, by_link: bool) -> None:
         inode = (stat.st_dev, stat.st_ino)

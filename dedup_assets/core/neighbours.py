@@ -18,6 +18,7 @@ Distances = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 _BLOCK = 2048
+_EXACT_PAIRS = 8192  # decided at a time, so that many equally near rows take time and no memory
 _OUT = np.float32(-4.0)  # below every cosine
 
 
@@ -153,6 +154,7 @@ class _Nearest:
         self.row: Indices = np.full(len(full), -1, np.int64)
         self.cosine = np.full(len(full), -np.inf)
         self._margin = _margin(full.shape[1])
+        self._squares = np.einsum("nd,nd->n", full, full, dtype=np.int32)
 
     def offer(self, cosines: NDArray[np.float32], rows: int | Indices, columns: int | Indices) -> None:
         """Consider a block; `rows` and `columns` are its row numbers, or where they start."""
@@ -164,14 +166,22 @@ class _Nearest:
             return
         a = row_of[at]
         b = to + columns if isinstance(columns, int) else columns[to]
-        first, second = self.full[a].astype(np.int32), self.full[b].astype(np.int32)
-        exact = _exact_cosine((first * second).sum(axis=1), (first**2).sum(axis=1), (second**2).sum(axis=1))
+        exact = self._cosines(a, b)
         order = np.lexsort((b, -exact, a))
         a, b, exact = a[order], b[order], exact[order]
         lead = np.flatnonzero(np.append(True, a[1:] != a[:-1]))
         a, b, exact = a[lead], b[lead], exact[lead]
         better = (exact > self.cosine[a]) | ((exact == self.cosine[a]) & (b < self.row[a]))
         self.row[a[better]], self.cosine[a[better]] = b[better], exact[better]
+
+    def _cosines(self, a: Indices, b: Indices) -> Distances:
+        exact = np.empty(len(a))
+        for start in range(0, len(a), _EXACT_PAIRS):
+            part = slice(start, start + _EXACT_PAIRS)
+            first, second = self.full[a[part]].astype(np.int32), self.full[b[part]].astype(np.int32)
+            dots = np.einsum("pd,pd->p", first, second)
+            exact[part] = _exact_cosine(dots, self._squares[a[part]], self._squares[b[part]])
+        return exact
 
     def distance(self, calibration: Calibration) -> Distances:
         return np.where(self.row >= 0, calibration.distance(np.maximum(self.cosine, -1.0)), np.inf)

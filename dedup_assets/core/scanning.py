@@ -11,7 +11,7 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.arrays import ArrayShelf
-from dedup_assets.core.images import ImageFacts, hash_pixels, read_image
+from dedup_assets.core.images import MAX_PIXELS, ImageFacts, hash_pixels, read_image
 from dedup_assets.core.keepers import split_of
 from dedup_assets.core.listing import FoundFile, Listing, path_of
 from dedup_assets.core.run import Run
@@ -52,8 +52,9 @@ def known_rows(listing: Listing, known: pd.DataFrame, max_pixels: int) -> pd.Dat
             "modified_ns": np.array([file.modified_ns for file in listing.files], np.int64),
         }
     )
-    pixels = known["width"] * known["height"]
-    now_fits = (known["status"] == "too_large") & ~(pixels > max_pixels)
+    pixels = known["width"].astype("float64") * known["height"].astype("float64")
+    at_least = pixels.fillna(2 * MAX_PIXELS)  # where Pillow would not even tell the size
+    now_fits = (known["status"] == "too_large") & (at_least <= max_pixels)
     now_too_large = (known["status"] == "ok") & (pixels > max_pixels)
     usable = known[~(known["status"].isin(_RETRIED) | now_fits | now_too_large)]
     usable = usable.drop_duplicates("image_id", keep="last")
@@ -100,7 +101,10 @@ def identify(rows: pd.DataFrame, listing: Listing, workers: int | None, run: Run
     file_hash in it.
     """
     rows = rows.copy()
-    rows.loc[rows["scaled"].fillna(False).astype(bool), "pixel_hash"] = None  # only what this folder needs is published
+    scaled = rows["scaled"].fillna(False).astype(bool)
+    known = rows[scaled & rows["pixel_hash"].notna()]
+    known_hashes = dict(zip(known["file_hash"], known["pixel_hash"], strict=True))
+    rows.loc[scaled, "pixel_hash"] = None  # only what this folder needs is published
     ok = rows[rows["status"] == "ok"]
     alike = ok.groupby(["sketch_hash", "width", "height", "frames"], sort=False)["file_hash"].transform("nunique") > 1
     asked = ok[alike & ok["pixel_hash"].isna()].drop_duplicates("file_hash")
@@ -111,11 +115,12 @@ def identify(rows: pd.DataFrame, listing: Listing, workers: int | None, run: Run
         except Exception:  # readable at a smaller scale only, or gone meanwhile: then identical to itself alone
             return None
 
-    hashes = {}
-    pixel_hashes = in_parallel(hash_one, asked["image_id"], workers)
-    for done, (file_hash, pixel_hash) in enumerate(zip(asked["file_hash"], pixel_hashes, strict=True)):
+    hashes = {file_hash: known_hashes.get(file_hash) for file_hash in asked["file_hash"]}
+    new = asked[~asked["file_hash"].isin(known_hashes)]
+    pixel_hashes = in_parallel(hash_one, new["image_id"], workers)
+    for done, (file_hash, pixel_hash) in enumerate(zip(new["file_hash"], pixel_hashes, strict=True)):
         hashes[file_hash] = pixel_hash
-        run.progress("comparing identical-looking files", done + 1, len(asked))
+        run.progress("comparing identical-looking files", done + 1, len(new))
     rows["pixel_hash"] = (
         rows["pixel_hash"].astype(object).where(rows["pixel_hash"].notna(), rows["file_hash"].map(hashes))
     )

@@ -92,7 +92,12 @@ first_seen_at TIMESTAMP scan that first found this content under this path, UTC
     ),
     volatile=("first_seen_at", "modified_at", "modified_ns"),
 )
-FILE_FACTS = Table("file_facts", "Files read by a scan that has not finished yet.", IMAGES.columns)
+_OF_THE_WHOLE_SCAN = ("modified_at", "content_id", "split", "first_seen_at")
+FILE_FACTS = Table(
+    "file_facts",
+    "Files read by a scan that has not finished yet.",
+    tuple(column for column in IMAGES.columns if column.name not in _OF_THE_WHOLE_SCAN),
+)
 CONTENT_PAIRS = Table(
     "content_pairs",
     "Every pair of distinct contents that was compared one by one.",

@@ -27,6 +27,7 @@ DEFAULT_STORE = "dedup_store"
 STORE_VARIABLE = "DEDUP_STORE"
 
 _OPEN_SECONDS = 60.0
+_BUSY = ("set lock on file", "used by another process", "different configuration")  # what DuckDB says of other users
 _WAIT_SECONDS = 3600.0
 
 
@@ -55,8 +56,9 @@ def version_of(*parts: object) -> str:
 
 def content_version(table: Table, frame: pd.DataFrame) -> str:
     """16 hex digits that change when the content of the rows does; times and run ids do not count."""
-    steady = frame.drop(columns=list(table.volatile), errors="ignore")
-    hashes = pd.util.hash_pandas_object(steady, index=False).to_numpy()
+    steady = pa.schema([field for field in table.arrow if field.name not in table.volatile])
+    rows = pa.Table.from_pandas(frame, schema=steady, preserve_index=False)  # one type per column, read or just made
+    hashes = pd.util.hash_pandas_object(rows.to_pandas(ignore_metadata=True), index=False).to_numpy()
     return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
 
 
@@ -110,7 +112,7 @@ class Store:
         Waits for another holder, after calling `on_wait` with a sentence once. May be nested in one thread.
         """
         with self.explained():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             lock = FileLock(self.folder / "run.lock", is_singleton=True)
             try:
                 lock.acquire(timeout=0)
@@ -133,16 +135,15 @@ class Store:
     def connect(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """The database, open for this block; a block that writes is one transaction, undone if it raises."""
         with self.explained():
-            if write:
-                self.folder.mkdir(parents=True, exist_ok=True)
+            if write and not self.exists():
+                self._create()
             elif not self.exists():
                 raise StoreError(f"there is no store at '{self.folder}'; run 'dedup-assets run IMAGES' first")
             connection = self._open(write)
             try:
                 if write:
                     connection.begin()
-                    for table in schema.TABLES:
-                        connection.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({table.sql})")
+                    _create_tables(connection)
                 yield connection
                 if write:
                     connection.commit()
@@ -156,9 +157,7 @@ class Store:
             yield
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StoreError(
-                    f"the disk of the store '{self.folder}' is full; free some space, then run again"
-                ) from error
+                raise StoreError(self._full) from error
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and _is_inside(error.filename, self.folder):
                 raise StoreError(
                     f"cannot write to the store '{self.folder}' ({error.strerror}); make it writable or name another "
@@ -168,8 +167,11 @@ class Store:
         except duckdb.Error as error:
             text = str(error).splitlines()[0]
             if "No space left" in text or "out of disk" in text.lower():
+                raise StoreError(self._full) from error
+            if "Permission denied" in text or "Read-only file system" in text:
                 raise StoreError(
-                    f"the disk of the store '{self.folder}' is full; free some space, then run again"
+                    f"cannot open the database '{self.database}' (Permission denied); make it readable and writable or "
+                    f"name another store with --store or ${STORE_VARIABLE}"
                 ) from error
             raise StoreError(f"the database '{self.database}' says: {text}") from error
 
@@ -177,14 +179,30 @@ class Store:
     def _full(self) -> str:
         return f"the disk of the store '{self.folder}' is full; free some space, then run again"
 
+    def _make_folder(self) -> None:
+        if self.folder.is_file():
+            raise StoreError(f"the store '{self.folder}' is a file, not a folder; name another with --store")
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _create(self) -> None:
+        """The database, made under another name first, so that a killed run leaves it whole or not at all."""
+        with self.exclusively():
+            if self.exists():
+                return
+            partial = self.folder / f"{STORE_MARK}.new"
+            for leftover in (partial, partial.with_name(f"{partial.name}.wal")):
+                leftover.unlink(missing_ok=True)
+            with contextlib.closing(duckdb.connect(str(partial))) as db:
+                _create_tables(db)
+            partial.replace(self.database)
+
     def _open(self, write: bool) -> duckdb.DuckDBPyConnection:
         deadline, pause = time.monotonic() + _OPEN_SECONDS, 0.02
         while True:
             try:
                 return duckdb.connect(str(self.database), read_only=not write)
             except (duckdb.IOException, duckdb.ConnectionException) as error:
-                text = str(error)
-                busy = "lock" in text.lower() or "different configuration" in text
+                busy = any(words in str(error) for words in _BUSY)
                 if not busy or time.monotonic() > deadline:
                     raise
                 time.sleep(pause)
@@ -258,6 +276,11 @@ def default_store() -> Store:
     return Store(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
 
 
+def _create_tables(db: duckdb.DuckDBPyConnection) -> None:
+    for table in schema.TABLES:
+        db.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({table.sql})")
+
+
 def _insert(db: duckdb.DuckDBPyConnection, table: Table, frame: pd.DataFrame) -> None:
     rows = pa.Table.from_pandas(frame, schema=table.arrow, preserve_index=False)
     db.register("incoming", rows)
@@ -266,4 +289,5 @@ def _insert(db: duckdb.DuckDBPyConnection, table: Table, frame: pd.DataFrame) ->
 
 
 def _is_inside(path: object, folder: Path) -> bool:
-    return isinstance(path, str) and Path(path).is_relative_to(folder.parent)
+    """Whether it is the folder, something in it, or a folder above it that it could not be made in."""
+    return isinstance(path, str) and (Path(path).is_relative_to(folder) or folder.is_relative_to(path))

@@ -17,10 +17,11 @@ def thumbnail(store: Store, path: Path, content_hash: str, side: int = 256) -> b
 
     Raises what the decoder raises when the file cannot be read. Kept in the store by content and side.
     """
-    cached = store.folder / "thumbnails" / str(side) / content_hash[:2] / f"{content_hash}.jpg"
-    if cached.is_file():
-        return cached.read_bytes()
+    known = cached_thumbnail(store, content_hash, side)
+    if known is not None:
+        return known
     data = _render(path, side)
+    cached = _place(store, content_hash, side)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         partial = cached.with_suffix(f".{os.getpid()}.partial")
@@ -29,6 +30,18 @@ def thumbnail(store: Store, path: Path, content_hash: str, side: int = 256) -> b
     except OSError:  # a cache that cannot be written must not keep the picture from being shown
         pass
     return data
+
+
+def cached_thumbnail(store: Store, content_hash: str, side: int = 256) -> bytes | None:
+    """The same, if the store has it already."""
+    try:
+        return _place(store, content_hash, side).read_bytes()
+    except OSError:
+        return None
+
+
+def _place(store: Store, content_hash: str, side: int) -> Path:
+    return store.folder / "thumbnails" / str(side) / content_hash[:2] / f"{content_hash}.jpg"
 
 
 def _render(path: Path, side: int) -> bytes:

@@ -69,7 +69,7 @@ def score(content: Indices, rank: Indices, pairs: ContentPairs, thresholds: Thre
 
     stays = (lead[content] == np.arange(len(content))) & kept[content]
     uniqueness = np.where(stays, np.minimum(distance, 1.0)[content], 0.0)
-    near = stays & (uniqueness <= thresholds.near_duplicate)
+    near = stays & (nearest[content] >= 0) & (uniqueness <= thresholds.near_duplicate)
     label = np.full(len(content), None, object)
     label[~stays], label[near] = DUPLICATE_LABEL, NEAR_DUPLICATE_LABEL
     alone = stays & ~near & (np.bincount(content, minlength=len(lead))[content] == 1)

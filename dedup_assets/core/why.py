@@ -43,8 +43,8 @@ class Removed:
 class Explanation:
     """`fate` is KEPT, REMOVED, UNREADABLE or VANISHED; `sentences` say it in words; the rest is for scripts.
 
-    `chain`: the removals from this image to the survivor, its own first. `survivor`: the image that stays for it, itself
-    if it stays, None if the picture was discarded or cannot be read. `history`: earlier removals, oldest first.
+    `chain`: the removals from this image to the survivor, its own first. `survivor`: the image that stays for it,
+    itself if it stays, None if the picture was discarded or cannot be read. `history`: earlier removals, oldest first.
     """
 
     image_id: str
@@ -59,7 +59,7 @@ class Explanation:
 
 
 def explain(store: Store, image: str) -> Explanation:
-    """Why `image` (its image_id, or a path to it) is where it is. Raises DedupError for one the store has never seen."""
+    """Why `image` (its image_id, or a path to it) is where it is. Raises DedupError for one the store never saw."""
     images, removals = store.read(schema.IMAGES), store.read(schema.REMOVALS)
     image_id = _identify(store, image, images, removals)
     rows = images[images["image_id"] == image_id]
@@ -144,9 +144,11 @@ def _removed(row: dict[Hashable, Any]) -> Removed:
         ended = f"Restored {_when(row['restored_at'])}"
     elif not pd.isna(row["superseded_at"]):
         ended = f"Replaced by another ground {_when(row['superseded_at'])}"
-    values = {name: None if pd.isna(row[name]) else row[name] for name in Removed.__dataclass_fields__ if name in row}
+    values: dict[str, Any] = {
+        name: None if pd.isna(row[name]) else row[name] for name in Removed.__dataclass_fields__ if name in row
+    }
     times = {name: _when(row[name]) for name in ("decided_at", "removed_at")}
-    return Removed(**{**values, **times, "ended": ended})
+    return Removed(**(values | times | {"ended": ended}))
 
 
 def _when(time: object) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dedup_assets.core import schema
-from dedup_assets.core.errors import NoImagesError
+from dedup_assets.core.errors import NoImagesError, StoreError
 from dedup_assets.core.listing import list_images
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -30,6 +30,8 @@ class ScanSummary(StepSummary):
 def scan_images(project: Project, run: Run) -> ScanSummary:
     """raw_images: every file, its identity, size, format and status. Decodes only what is new."""
     store = project.store
+    if store.folder.resolve() == project.images.resolve():
+        raise StoreError(f"the store '{store.folder}' is the image folder itself; name another with --store")
     with store.exclusively(run.say):
         listing = list_images(project.images)
         if not listing.files:

@@ -1,0 +1,207 @@
+"""Near-duplicate groups as a person goes through them: what waits, what was said, who is suggested to stay."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPair, Removal, collect
+from dedup_assets.core.decision_file import NewDecision
+from dedup_assets.core.decisions import (
+    DISCARD,
+    KEEP,
+    NOT_DUPLICATE,
+    REMOVE,
+    BoundDecision,
+    bind,
+    read_decisions,
+)
+from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.groups import Group, Groups
+from dedup_assets.core.snapshot import Snapshot
+
+ACCEPT = "accept"
+ACTIONS = (KEEP, REMOVE, DISCARD, NOT_DUPLICATE, ACCEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One image to remove in favour of another, with their distance."""
+
+    row: int
+    keeper: int
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """A group as decided so far: `waiting` pairs, `removed` rows and the row each stays for (-1: discarded), `kept`."""
+
+    group: Group
+    waiting: tuple[tuple[int, int, float], ...]
+    removed: dict[int, int]
+    kept: frozenset[int]
+    apart: frozenset[int]
+
+
+_States = dict[tuple[int, tuple[object, ...]], GroupState]
+
+
+class Review:
+    """The groups together with a decisions file as it stands."""
+
+    def __init__(self, groups: Groups, snapshot: Snapshot, path: Path, known: "Review | None" = None) -> None:
+        self.groups = groups
+        self.error: str | None = None
+        applied = snapshot.applied.fillna("")
+        self._remembered = {
+            (str(row.image_id), str(row.decision), str(row.duplicate_of)): (
+                str(row.content_hash),
+                str(row.duplicate_of_hash),
+            )
+            for row in applied.itertuples(index=False)
+        }
+        self._known: _States = known._known if known is not None and known.groups is groups else {}
+        try:
+            self.bound = self._bind(path, path)
+        except DecisionError as error:
+            self.error, self.bound = str(error), []
+        self._said = self._by_group(self.bound)
+
+    @cached_property
+    def waiting(self) -> list[int]:
+        """Leaders of the groups that still wait, nearest pair first."""
+        return [leader for leader in self.groups.order if self.state(leader).waiting]
+
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """What was decided about each image, by image_id."""
+        return {image: entry.decision.decision for entry in self.bound for image in entry.image_ids}
+
+    def state(self, leader: int) -> GroupState:
+        """One group as decided so far."""
+        group, said = self.groups.by_leader[leader], self._said.get(leader, [])
+        if not said:
+            return GroupState(group, group.pairs, {}, frozenset(), frozenset())
+        key = (leader, tuple((entry.decision.decision, entry.image_ids, entry.duplicate_of) for entry in said))
+        if key not in self._known:
+            self._known[key] = self._decided(group, said)
+        return self._known[key]
+
+    def suggest(self, state: GroupState, first: int | None = None) -> list[Suggestion]:
+        """Whom to remove for whom: the best of the keeper order stay (`first` before all), each other goes for its
+        nearest of them. Nobody is removed for an image it is no near duplicate of."""
+        between: dict[int, list[tuple[float, int]]] = {}
+        for a, b, distance in state.waiting:
+            between.setdefault(a, []).append((distance, b))
+            between.setdefault(b, []).append((distance, a))
+        keepers = set(state.kept)
+        order = [] if first is None or first in state.removed else [first]
+        order += [row for row in state.group.members if row in between and row not in keepers]
+        for row in order:
+            if not any(other in keepers for _, other in between.get(row, ())):
+                keepers.add(row)
+        return [
+            Suggestion(row, keeper, distance)
+            for row in state.group.members
+            if row in between and row not in keepers
+            for distance, keeper in [min(entry for entry in between[row] if entry[1] in keepers)]
+        ]
+
+    def suggestions_within(self, distance: float) -> dict[int, list[Suggestion]]:
+        """For every waiting group nobody has touched and that lies within `distance` as a whole: what is suggested."""
+        found = {}
+        for leader in self.waiting:
+            group = self.groups.by_leader[leader]
+            if leader not in self._said and group.pairs[-1][2] <= distance:
+                found[leader] = self.suggest(self.state(leader))
+        return found
+
+    def decide(self, leader: int, action: str, row: int, keeper: int | None) -> list[NewDecision]:
+        """The lines that an action on one image of a group means. Raises DecisionError when it means nothing."""
+        state = self.state(leader)
+        if action == ACCEPT:
+            return self.lines(self.suggest(state, keeper))
+        if action == NOT_DUPLICATE:
+            pairs = [(a, b) for a, b, _ in state.waiting if row in (a, b)]
+            return [self._line(row, NOT_DUPLICATE, b if a == row else a) for a, b in pairs]
+        if action == REMOVE:
+            return [self._line(row, REMOVE, self._stays_for(state, row, keeper))]
+        if action in (KEEP, DISCARD):
+            return [self._line(row, action)]
+        raise DecisionError(f"unknown action '{action}'; it may be {', '.join(ACTIONS)}")
+
+    def lines(self, suggestions: Iterable[Suggestion]) -> list[NewDecision]:
+        """Suggestions as lines of the decisions file."""
+        return [self._line(suggestion.row, REMOVE, suggestion.keeper) for suggestion in suggestions]
+
+    def check(self, partial: Path, path: Path, leaders: Sequence[int]) -> None:
+        """Raises DecisionError when the file, as it would be, contradicts itself or leaves a picture without a copy."""
+        said = self._by_group(self._bind(partial, path))
+        for leader in leaders:
+            self._decided(self.groups.by_leader[leader], said.get(leader, []))
+
+    def _line(self, row: int, decision: str, partner: int | None = None) -> NewDecision:
+        ids, hashes = self.groups.gallery.ids, self.groups.gallery.images["file_hash"]
+        other = "" if partner is None else str(ids[partner])
+        return NewDecision(str(ids[row]), decision, other, str(hashes.iloc[row]))
+
+    def _stays_for(self, state: GroupState, row: int, keeper: int | None) -> int | None:
+        """The partner of a removal: the keeper chosen, if it is one of the near duplicates, else the nearest left."""
+        near = [(d, b if a == row else a) for a, b, d in state.group.pairs if row in (a, b)]
+        left = [other for _, other in sorted(near) if other not in state.removed]
+        if keeper is not None and keeper in left:
+            return keeper
+        return left[0] if left else None
+
+    def _bind(self, content: Path, path: Path) -> list[BoundDecision]:
+        return bind(path, read_decisions(content), self.groups.library, self._remembered)
+
+    def _by_group(self, bound: Sequence[BoundDecision]) -> dict[int, list[BoundDecision]]:
+        found: dict[int, list[BoundDecision]] = {}
+        row_of, group_of = self.groups.gallery.row_of, self.groups.group_of
+        for entry in bound:
+            named = (*entry.image_ids, entry.duplicate_of) if entry.duplicate_of else entry.image_ids
+            leaders = {group_of.get(row_of.get(image, -1), -1) for image in named}
+            for leader in sorted(leaders - {-1}):
+                found.setdefault(leader, []).append(entry)
+        return found
+
+    def _decided(self, group: Group, said: Sequence[BoundDecision]) -> GroupState:
+        gallery = self.groups.gallery
+        rows = {*group.everyone}
+        for entry in said:
+            named = (*entry.image_ids, entry.duplicate_of) if entry.duplicate_of else entry.image_ids
+            rows |= {gallery.row_of[image] for image in named}
+        collected = self._collect(group, sorted(rows), said)
+        row_of, members = gallery.row_of, set(group.members)
+        words = {row_of[i]: entry.decision.decision for entry in said for i in entry.image_ids}
+        return GroupState(
+            group,
+            tuple((row_of[pair.image_a], row_of[pair.image_b], pair.distance) for pair in collected.waiting),
+            {
+                row_of[image]: row_of[removal.keeper_id] if removal.keeper_id else -1
+                for image, removal in collected.removals.items()
+                if row_of[image] in members
+            },
+            frozenset(row for row, word in words.items() if word == KEEP and row in members),
+            frozenset(row for row, word in words.items() if word == NOT_DUPLICATE and row in members),
+        )
+
+    def _collect(self, group: Group, rows: list[int], said: Sequence[BoundDecision]) -> Collection:
+        gallery = self.groups.gallery
+        content = {str(gallery.ids[row]): str(gallery.content[row]) for row in rows}
+        duplicates = [row for row in rows if gallery.keeper[row] in set(rows)]
+        automatic = [
+            Removal(
+                str(gallery.ids[row]),
+                str(gallery.ids[gallery.keeper[row]]),
+                IDENTICAL if gallery.content[row] == gallery.content[gallery.keeper[row]] else DUPLICATE,
+                0.0,
+                None,
+                BY_RULE,
+            )
+            for row in duplicates
+        ]
+        near = [NearPair(str(gallery.ids[a]), str(gallery.ids[b]), distance) for a, b, distance in group.pairs]
+        return collect(automatic, near, said, content)

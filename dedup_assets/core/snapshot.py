@@ -1,0 +1,271 @@
+"""A store as one consistent picture in memory, for looking at it: pages never wait for a run, nor a run for pages."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillLoading
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dedup_assets.core import schema
+from dedup_assets.core.project import Project, remembered
+from dedup_assets.core.schema import Table
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.steps.record import NEIGHBOURS, RAW_IMAGES, UNIQUENESS_SCORES
+from dedup_assets.core.store import StepRecord, Store
+from dedup_assets.core.uniqueness import DUPLICATE_LABEL, NEAR_DUPLICATE_LABEL
+
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_PATIENCE_SECONDS = 0.15  # how long a page waits for fresh rows when it has older ones to show
+_GALLERY_STEPS = (RAW_IMAGES, NEIGHBOURS, UNIQUENESS_SCORES)
+_GALLERY_TABLES = (schema.IMAGES, schema.SCORES, schema.PAIRS)
+_RECORD_TABLES = (schema.TAGS, schema.REMOVALS, schema.DECISIONS, schema.DATASETS, schema.STEPS)
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """The images with their scores and near pairs; everything below speaks of them by row number.
+
+    `images`: the columns of images and scores, by image_id. `first`, `second`, `distance`, `agreement`: (p,) the
+    stored pairs, nearest first. A row number of -1 stands for none.
+    """
+
+    version: str
+    images: pd.DataFrame
+    first: Rows
+    second: Rows
+    distance: NDArray[np.float64]
+    agreement: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def ids(self) -> NDArray[np.object_]:
+        """(n,) image_id."""
+        return self.images["image_id"].to_numpy(dtype=object)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """image_id -> row."""
+        return {image_id: row for row, image_id in enumerate(self.ids.tolist())}
+
+    @cached_property
+    def row_of_hash(self) -> dict[str, int]:
+        """file_hash of a readable image -> the first row that shows it."""
+        readable = np.flatnonzero(self.readable)[::-1]
+        return dict(
+            zip(self.images["file_hash"].to_numpy(dtype=object)[readable].tolist(), readable.tolist(), strict=True)
+        )
+
+    @cached_property
+    def readable(self) -> Mask:
+        """(n,) whether the file can be used."""
+        return np.asarray(self.images["status"] == "ok")
+
+    @cached_property
+    def uniqueness(self) -> NDArray[np.float64]:
+        """(n,) the score; NaN for a file that cannot be read."""
+        return self.images["uniqueness"].to_numpy(np.float64)
+
+    @cached_property
+    def duplicate(self) -> Mask:
+        """(n,) whether the image carries the label of a duplicate."""
+        return np.asarray(self.images["label"] == DUPLICATE_LABEL)
+
+    @cached_property
+    def near(self) -> Mask:
+        """(n,) whether the image carries the label of a near duplicate."""
+        return np.asarray(self.images["label"] == NEAR_DUPLICATE_LABEL)
+
+    @cached_property
+    def keeper(self) -> Rows:
+        """(n,) the image a duplicate belongs to."""
+        return self._rows_of("keeper_id")
+
+    @cached_property
+    def nearest(self) -> Rows:
+        """(n,) the nearest other image that is not a duplicate."""
+        return self._rows_of("nearest_id")
+
+    @cached_property
+    def group(self) -> Rows:
+        """(n,) the image that leads the group of duplicates and near duplicates."""
+        return self._rows_of("group_id")
+
+    @cached_property
+    def content(self) -> Rows:
+        """(n,) a number for each distinct content; unreadable files share -1."""
+        return np.asarray(pd.factorize(self.images["content_id"])[0], np.int64)
+
+    @cached_property
+    def lowered(self) -> list[str]:
+        """The paths in lower case, for searching."""
+        return [image_id.lower() for image_id in self.ids.tolist()]
+
+    @cached_property
+    def folder(self) -> NDArray[np.object_]:
+        """(n,) the folder of each path, '' at the top."""
+        return np.array([image_id.rpartition("/")[0] for image_id in self.ids.tolist()], dtype=object)
+
+    def _rows_of(self, column: str) -> Rows:
+        return np.asarray(self.images[column].map(self.row_of).fillna(-1).to_numpy(np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The gallery with the records about it. `tags`: rows by collection name. `removals`: the whole audit record."""
+
+    project: Project
+    gallery: Gallery
+    thresholds: Thresholds
+    steps: Mapping[str, StepRecord]
+    tags: Mapping[str, Rows]
+    removals: pd.DataFrame
+    applied: pd.DataFrame
+    datasets: pd.DataFrame
+
+    @cached_property
+    def in_force(self) -> pd.DataFrame:
+        """The removals in force, of images that are still in the folder."""
+        active = self.removals["restored_at"].isna() & self.removals["superseded_at"].isna()
+        return self.removals[active & self.removals["image_id"].isin(self.gallery.row_of.keys())]
+
+    @cached_property
+    def removed(self) -> Mask:
+        """(n,) whether the image is removed at present."""
+        mask = np.zeros(len(self.gallery), bool)
+        mask[[self.gallery.row_of[image_id] for image_id in self.in_force["image_id"]]] = True
+        return mask
+
+    @cached_property
+    def pair_limit(self) -> float:
+        """Pairs up to this distance are listed."""
+        step = self.steps.get(NEIGHBOURS)
+        return float(json.loads(step.summary)["limit"]) if step else 0.0
+
+    @cached_property
+    def tags_of(self) -> dict[int, list[str]]:
+        """row -> the collections it is in, by name."""
+        found: dict[int, list[str]] = {}
+        for tag in sorted(self.tags):
+            for row in self.tags[tag].tolist():
+                found.setdefault(row, []).append(tag)
+        return found
+
+
+class Watch:
+    """Gives the snapshot of a store as it is now, or for a moment as it was, while a run holds the database."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
+        self._lock = threading.Lock()
+        self._loading: Future[None] | None = None
+        self._current: Snapshot | None = None
+        self._signature: object = None
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot; an older one when fresh rows cannot be had within a moment. Raises StoreError for no store."""
+        current = self._current
+        if current is not None and self._signature == self._signature_now():
+            return current
+        with contextlib.suppress(StillLoading):
+            self._load().result(_PATIENCE_SECONDS if current else None)
+        assert self._current is not None
+        return self._current
+
+    def fresh(self) -> Snapshot:
+        """The snapshot with everything that was written before the call."""
+        loading = self._loading
+        if loading is not None:
+            loading.exception()
+        self._load().result()
+        assert self._current is not None
+        return self._current
+
+    def _load(self) -> "Future[None]":
+        with self._lock:
+            if self._loading is None or self._loading.done():
+                self._loading = self._loader.submit(self._read)
+            return self._loading
+
+    def _read(self) -> None:
+        signature = self._signature_now()
+        if self._current is None or signature != self._signature:
+            self._current = load_snapshot(self.store, self._current)
+            self._signature = signature
+
+    def _signature_now(self) -> object:
+        found = []
+        for path in (self.store.database, self.store.database.with_name(self.store.database.name + ".wal")):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue
+            found.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
+        return found
+
+
+def load_snapshot(store: Store, before: Snapshot | None = None) -> Snapshot:
+    """The store in one read; the gallery of `before` is used again where the steps it comes from gave the same."""
+    project = remembered(store)
+    with store.connect() as db:
+        names = {str(name) for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+
+        def read(table: Table) -> pd.DataFrame:
+            if table.name not in names:
+                return table.empty()
+            columns = ", ".join(table.names)
+            rows: pd.DataFrame = db.execute(f"SELECT {columns} FROM {table.name} ORDER BY rowid").df()
+            return rows
+
+        records = {table: read(table) for table in _RECORD_TABLES}
+        steps = {row[0]: StepRecord(*row) for row in records[schema.STEPS].itertuples(index=False, name=None)}
+        version = " ".join(steps[name].output_version for name in _GALLERY_STEPS if name in steps)
+        reuse = before is not None and before.gallery.version == version
+        frames = {} if reuse else {table: read(table) for table in _GALLERY_TABLES}
+    gallery = before.gallery if before is not None and reuse else _gallery(version, frames)
+    scored = steps.get(UNIQUENESS_SCORES)
+    return Snapshot(
+        project=project,
+        gallery=gallery,
+        thresholds=Thresholds(**json.loads(scored.settings)["thresholds"]) if scored else Thresholds(),
+        steps=steps,
+        tags=_tags(records[schema.TAGS], gallery),
+        removals=records[schema.REMOVALS],
+        applied=records[schema.DECISIONS],
+        datasets=records[schema.DATASETS],
+    )
+
+
+def _gallery(version: str, frames: Mapping[Table, pd.DataFrame]) -> Gallery:
+    images = frames[schema.IMAGES].merge(frames[schema.SCORES], on="image_id", how="left")
+    images = images.sort_values("image_id", ignore_index=True)
+    pairs = frames[schema.PAIRS].sort_values(["distance", "image_a", "image_b"])
+    place = pd.Series(np.arange(len(images)), index=images["image_id"])
+    known = pairs["image_a"].isin(place.index) & pairs["image_b"].isin(place.index)
+    pairs = pairs[known]
+    return Gallery(
+        version=version,
+        images=images,
+        first=pairs["image_a"].map(place).to_numpy(np.int64),
+        second=pairs["image_b"].map(place).to_numpy(np.int64),
+        distance=pairs["distance"].to_numpy(np.float64),
+        agreement=pairs["agreement"].to_numpy(np.float64),
+    )
+
+
+def _tags(tags: pd.DataFrame, gallery: Gallery) -> dict[str, Rows]:
+    rows = tags["image_id"].map(gallery.row_of)
+    known = rows.notna()
+    found = tags[known].assign(row=rows[known].astype(np.int64)).groupby("tag")["row"]
+    return {str(tag): np.sort(part.to_numpy(np.int64)) for tag, part in found}

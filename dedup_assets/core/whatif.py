@@ -1,0 +1,163 @@
+"""Other thresholds, tried out: who would be removed or come back, before anything runs."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dedup_assets.core import schema
+from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
+from dedup_assets.core.decisions import BoundDecision
+from dedup_assets.core.errors import NoSurvivorError, SettingsError
+from dedup_assets.core.keepers import rank
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.snapshot import Gallery, Rows, Snapshot
+from dedup_assets.core.store import Store
+from dedup_assets.core.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, Scores, score
+
+_ANSWERS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One image whose fate would change, and the image it is or was removed for (-1: none)."""
+
+    row: int
+    keeper: int
+    distance: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the chain would say with other thresholds and the decisions as they stand.
+
+    `removed`, `kept`, `duplicates`, `near`: images after it; `groups` of near duplicates; `waiting`: near pairs left to
+    a person. `leave` and `come_back`: what changes against the removals in force. `problem`: why it would stop.
+    """
+
+    removed: int
+    kept: int
+    duplicates: int
+    near: int
+    groups: int
+    waiting: int
+    leave: tuple[Change, ...]
+    come_back: tuple[Change, ...]
+    problem: str | None
+
+
+class WhatIf:
+    """The score rule over one gallery, with everything read once. Answers are remembered."""
+
+    def __init__(self, store: Store, snapshot: Snapshot) -> None:
+        self.gallery: Gallery = snapshot.gallery
+        self.limit = snapshot.pair_limit
+        self._rows = np.flatnonzero(self.gallery.readable)
+        images = self.gallery.images.iloc[self._rows].reset_index(drop=True)
+        contents, self._content = np.unique(images["content_id"].to_numpy(dtype=str), return_inverse=True)
+        self._rank = rank(images, snapshot.project.keepers)
+        self._pairs = _near_pairs(store, contents, self.limit)
+        self._scored: OrderedDict[Thresholds, Scores] = OrderedDict()
+        self._content_of = dict(
+            zip(self.gallery.ids[self._rows].tolist(), self._content.astype(str).tolist(), strict=True)
+        )
+
+    def outcome(self, snapshot: Snapshot, bound: Sequence[BoundDecision], thresholds: Thresholds) -> Outcome:
+        """What these thresholds would do. Raises SettingsError beyond the distance up to which pairs are listed."""
+        if thresholds.near_duplicate > self.limit:
+            raise SettingsError(
+                f"near_duplicate_threshold {thresholds.near_duplicate:g} is beyond the stored pairs (up to "
+                f"{self.limit:g}); run the chain with it to see what it does"
+            )
+        scores = self._score(thresholds)
+        ids = self.gallery.ids
+        duplicates = np.flatnonzero(scores.keeper >= 0)
+        automatic = [self._removal(scores, row) for row in duplicates.tolist()]
+        stays = np.zeros(len(ids), bool)
+        stays[self._rows[scores.keeper < 0]] = True
+        inside = self.gallery.distance <= thresholds.near_duplicate
+        inside &= stays[self.gallery.first] & stays[self.gallery.second]
+        near = [
+            NearPair(str(ids[a]), str(ids[b]), distance)
+            for a, b, distance in zip(
+                self.gallery.first[inside].tolist(),
+                self.gallery.second[inside].tolist(),
+                self.gallery.distance[inside].tolist(),
+                strict=True,
+            )
+        ]
+        problem = None
+        try:
+            collected = collect(automatic, near, bound, self._content_of)
+        except NoSurvivorError as error:
+            problem, collected = str(error), collect(automatic, near, [], self._content_of)
+        leave, come_back = self._changes(snapshot, collected.removals)
+        near_images = scores.label == NEAR_DUPLICATE_LABEL
+        return Outcome(
+            removed=len(collected.removals),
+            kept=len(self._rows) - len(collected.removals),
+            duplicates=len(duplicates),
+            near=int(near_images.sum()),
+            groups=len(np.unique(scores.group[near_images])),
+            waiting=len(collected.waiting),
+            leave=leave,
+            come_back=come_back,
+            problem=problem,
+        )
+
+    def _score(self, thresholds: Thresholds) -> Scores:
+        if thresholds not in self._scored:
+            self._scored[thresholds] = score(self._content, self._rank, self._pairs, thresholds)
+            if len(self._scored) > _ANSWERS_KEPT:
+                self._scored.popitem(last=False)
+        return self._scored[thresholds]
+
+    def _removal(self, scores: Scores, row: int) -> Removal:
+        ids, keeper = self.gallery.ids, int(scores.keeper[row])
+        identical = self._content[row] == self._content[keeper]
+        reason = IDENTICAL if identical else DUPLICATE
+        image, other = str(ids[self._rows[row]]), str(ids[self._rows[keeper]])
+        return Removal(image, other, reason, float(scores.keeper_distance[row]), None, BY_RULE)
+
+    def _changes(
+        self, snapshot: Snapshot, removals: Mapping[str, Removal]
+    ) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+        """Images that leave, and images that come back, each by path."""
+        row_of = self.gallery.row_of
+        before = snapshot.in_force.drop_duplicates("image_id", keep="last").set_index("image_id")
+        leave = [
+            Change(row_of[image], row_of.get(removal.keeper_id or "", -1), removal.distance)
+            for image, removal in sorted(removals.items())
+            if image not in before.index
+        ]
+        back = before[~before.index.isin(removals.keys())].sort_index()
+        come_back = [
+            Change(row_of[str(image)], row_of.get(str(keeper), -1), None if pd.isna(distance) else float(distance))
+            for image, keeper, distance in zip(back.index, back["keeper_id"], back["distance"], strict=True)
+        ]
+        return tuple(leave), tuple(come_back)
+
+
+def _near_pairs(store: Store, contents: NDArray[np.str_], limit: float) -> ContentPairs:
+    """The listed pairs as rows of `contents`. Whoever lies beyond the limit can change no fate and is left out."""
+    compared = store.read(schema.CONTENT_PAIRS, "distance <= ?", (limit,))
+    place = {content: row for row, content in enumerate(contents.tolist())}
+    first = compared["content_a"].map(place)
+    second = compared["content_b"].map(place)
+    known = (first.notna() & second.notna()).to_numpy()
+    none = np.full(len(contents), -1, np.int64)
+
+    def rescan(rows: Rows, _: object) -> tuple[Rows, NDArray[np.float64]]:
+        return none[rows], np.full(len(rows), np.inf)
+
+    return ContentPairs(
+        first=first[known].to_numpy(np.int64),
+        second=second[known].to_numpy(np.int64),
+        distance=compared["distance"].to_numpy(np.float64)[known],
+        nearest=none,
+        nearest_distance=np.full(len(contents), np.inf),
+        rescan=rescan,
+    )

@@ -1,0 +1,1 @@
+"""The Explorer: a local web page to look at a store, compare near duplicates and decide."""

@@ -1,0 +1,89 @@
+"""One image: what it is, its score and why, what resembles it, and what happened to it."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dedup_assets.core.browse import similar
+from dedup_assets.core.errors import DedupError
+from dedup_assets.core.snapshot import Snapshot
+from dedup_assets.explorer.pages import page
+from dedup_assets.explorer.state import explorer_of
+from dedup_assets.explorer.tiles import tile
+
+_SIMILAR_SHOWN = 60
+_RESEMBLING_SHOWN = 24
+
+
+def image(request: Request) -> Response:
+    """The page of the image that the address names."""
+    explorer = explorer_of(request)
+    snapshot = explorer.snapshot()
+    image_id = request.query_params.get("id", "")
+    row = snapshot.gallery.row_of.get(image_id)
+    if row is None:
+        raise HTTPException(404)
+    review = explorer.review(snapshot)
+    words = review.words
+    others = similar(snapshot.gallery, row)
+    history = snapshot.removals[snapshot.removals["image_id"] == image_id]
+    return page(
+        request,
+        "image.html",
+        tile=tile(snapshot, row, words),
+        facts=_plain(snapshot.gallery.images.iloc[row].to_dict()),
+        why=_why(snapshot, row),
+        similar=[(tile(snapshot, other, words), distance) for other, distance in others[:_SIMILAR_SHOWN]],
+        more=max(len(others) - _SIMILAR_SHOWN, 0),
+        group=review.groups.group_of.get(row),
+        leader=str(snapshot.gallery.ids[review.groups.group_of[row]]) if row in review.groups.group_of else None,
+        history=[_plain(entry) for entry in history.iloc[::-1].to_dict("records")],
+    )
+
+
+def resembling(request: Request) -> Response:
+    """The pictures that come next in resemblance, beyond the distance up to which pairs are listed."""
+    explorer = explorer_of(request)
+    snapshot = explorer.snapshot()
+    row = snapshot.gallery.row_of.get(request.query_params.get("id", ""))
+    if row is None or not snapshot.gallery.readable[row]:
+        raise HTTPException(404)
+    listed = {other for other, _ in similar(snapshot.gallery, row)}
+    try:
+        found = explorer.resembling(snapshot).of(row, _RESEMBLING_SHOWN + len(listed))
+    except DedupError as error:  # vectors of another version: the page is whole without them
+        return JSONResponse({"images": [], "why": str(error)})
+    words = explorer.review(snapshot).words
+    others = [(other, distance) for other, distance in found if other not in listed][:_RESEMBLING_SHOWN]
+    return JSONResponse(
+        {"images": [{"tile": tile(snapshot, other, words), "distance": distance} for other, distance in others]}
+    )
+
+
+def _why(snapshot: Snapshot, row: int) -> str:
+    """The score in words."""
+    gallery, facts = snapshot.gallery, snapshot.gallery.images.iloc[row]
+    if not gallery.readable[row]:
+        return "It cannot be read, so it is never scored, matched or removed."
+    if gallery.duplicate[row]:
+        identical = gallery.content[row] == gallery.content[gallery.keeper[row]]
+        same = "has exactly the same pixels as" if identical else "is the same picture as"
+        return f"It {same} its keeper, which stays: {facts['keeper_reason']}."
+    if gallery.near[row]:
+        return "The nearest image that is not a duplicate is close enough to be a version of the same picture."
+    if gallery.nearest[row] < 0:
+        return "No other image stays that it could resemble."
+    return "The score is the distance to the nearest image that is not a duplicate, which is another picture."
+
+
+def _plain(entry: Mapping[Hashable, Any]) -> dict[str, object]:
+    """The cells of a row, None for an empty one."""
+    return {str(name): None if pd.isna(value) else value for name, value in entry.items()}
+
+
+routes = [Route("/image", image), Route("/api/resembling", resembling)]

@@ -1,0 +1,77 @@
+"""Pictures by content: nothing but what the store's images table holds can be asked for, and no path is ever taken."""
+
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from dedup_assets.core.listing import path_of
+from dedup_assets.core.thumbnails import cached_thumbnail, thumbnail
+from dedup_assets.explorer.state import explorer_of
+
+SIDES = (320, 1280)
+_HASH = re.compile(r"[0-9a-f]{64}")
+_FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
+_SHOWN_BY_BROWSERS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "GIF": "image/gif"} | {
+    "WEBP": "image/webp",
+    "BMP": "image/bmp",
+}
+
+
+def thumb(request: Request) -> Response:
+    """A JPEG no larger than the side asked for; kept in the store."""
+    side, content_hash = int(request.path_params["side"]), str(request.path_params["hash"])
+    explorer = explorer_of(request)
+    if side not in SIDES or not _HASH.fullmatch(content_hash):
+        return _none("There is no such picture.")
+    if content_hash not in explorer.snapshot().gallery.row_of_hash:
+        return _none("The store has no such picture.")
+    data = cached_thumbnail(explorer.store, content_hash, side)
+    if data is None:
+        path = _file(request, content_hash)
+        if _read(path, content_hash) is None:
+            return _none("The file is gone, or not the one that was scanned.")
+        try:
+            data = thumbnail(explorer.store, path, content_hash, side)
+        except Exception:  # decoders raise nearly anything; the page shows that the picture cannot be shown
+            return _none("The picture cannot be shown.")
+    return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
+
+
+def original(request: Request) -> Response:
+    """The file itself, byte for byte; formats no browser shows are downloaded."""
+    content_hash = str(request.path_params["hash"])
+    gallery = explorer_of(request).snapshot().gallery
+    row = gallery.row_of_hash.get(content_hash) if _HASH.fullmatch(content_hash) else None
+    data = _read(_file(request, content_hash), content_hash) if row is not None else None
+    if row is None or data is None:
+        return _none("The file is gone, or not the one that was scanned.")
+    kind = _SHOWN_BY_BROWSERS.get(str(gallery.images["format"].iloc[row]))
+    name = quote(str(gallery.ids[row]).rpartition("/")[2])
+    headers = {"content-disposition": f"{'inline' if kind else 'attachment'}; filename*=utf-8''{name}", **_FOR_EVER}
+    return Response(data, media_type=kind or "application/octet-stream", headers=headers)
+
+
+def _file(request: Request, content_hash: str) -> Path:
+    snapshot = explorer_of(request).snapshot()
+    return path_of(snapshot.project.images, str(snapshot.gallery.ids[snapshot.gallery.row_of_hash[content_hash]]))
+
+
+def _read(path: Path, content_hash: str) -> bytes | None:
+    """The bytes of a file that is still the one scanned: what was put in its place since, a link say, is not served."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == content_hash else None
+
+
+def _none(sentence: str) -> Response:
+    return PlainTextResponse(sentence, 404, headers={"cache-control": "no-store"})
+
+
+routes = [Route("/thumb/{side:int}/{hash}", thumb), Route("/original/{hash}", original)]

@@ -1,0 +1,162 @@
+"""Review: near-duplicate groups, one action at a time, each written before it is answered."""
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dedup_assets.core.decision_file import DecisionFile
+from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.review import GroupState, Review, Suggestion
+from dedup_assets.core.snapshot import Snapshot
+from dedup_assets.explorer.pages import page
+from dedup_assets.explorer.requests import Body, number, number_in, text_in, writes
+from dedup_assets.explorer.state import Explorer, explorer_of
+from dedup_assets.explorer.tiles import tile
+
+_PREVIEW = 24
+
+
+def review(request: Request) -> Response:
+    """The page; its modules ask for the groups."""
+    return page(request, "review.html")
+
+
+def groups(request: Request) -> Response:
+    """Every group in the order of the review, as [leader's id, nearest distance, images, waits]."""
+    explorer = explorer_of(request)
+    snapshot = explorer.snapshot()
+    found = explorer.review(snapshot)
+    waiting = set(found.waiting)
+    entries = [
+        [snapshot.gallery.ids[leader], group.pairs[0][2], len(group.members), leader in waiting]
+        for leader in found.groups.order
+        for group in [found.groups.by_leader[leader]]
+    ]
+    return JSONResponse({"groups": entries, "error": found.error})
+
+
+def group(request: Request) -> Response:
+    """One group in full; `keeper` names the image that is to stay, else the suggested one does."""
+    explorer = explorer_of(request)
+    snapshot = explorer.snapshot()
+    found = explorer.review(snapshot)
+    leader = _leader(snapshot, found, request.query_params.get("id", ""))
+    keeper = snapshot.gallery.row_of.get(request.query_params.get("keeper", ""))
+    return JSONResponse(_described(snapshot, found, leader, keeper))
+
+
+def decide(explorer: Explorer, body: Body) -> object:
+    """Write what an action on a group means; the group after it, and how many wait."""
+    snapshot = explorer.snapshot()
+    found = explorer.review(snapshot)
+    leader = _leader(snapshot, found, text_in(body, "group"))
+    row = snapshot.gallery.row_of.get(text_in(body, "image", ""), leader)
+    keeper = snapshot.gallery.row_of.get(text_in(body, "keeper", ""))
+    lines = found.decide(leader, text_in(body, "action"), row, keeper)
+    if lines:
+        found = explorer.record(snapshot, lines, [leader], text_in(body, "reviewer", ""))
+    return {"group": _described(snapshot, found, leader, None), **_progress(found)}
+
+
+def undo(explorer: Explorer, body: Body) -> object:
+    """Take the reviewer's last change back; the first group it was about, and how many wait."""
+    snapshot = explorer.snapshot()
+    images = DecisionFile(snapshot.project.decisions_file).undo(explorer.reviewer(text_in(body, "reviewer", "")))
+    found = explorer.review(snapshot)
+    rows = [snapshot.gallery.row_of[image] for image in images if image in snapshot.gallery.row_of]
+    leaders = [found.groups.group_of[row] for row in rows if row in found.groups.group_of]
+    touched = str(snapshot.gallery.ids[leaders[0]]) if leaders else None
+    return {"undone": len(images), "group": touched, **_progress(found)}
+
+
+def suggestions(request: Request) -> Response:
+    """What accepting the suggestion of every untouched group within a distance would do."""
+    explorer = explorer_of(request)
+    snapshot = explorer.snapshot()
+    found = explorer.review(snapshot).suggestions_within(number(request.query_params, "distance", 0.0))
+    every = [suggestion for part in found.values() for suggestion in part]
+    return JSONResponse(
+        {
+            "groups": len(found),
+            "removes": len(every),
+            "examples": [_suggestion(snapshot, suggestion) for suggestion in _spread(every)],
+        }
+    )
+
+
+def accept_all(explorer: Explorer, body: Body) -> object:
+    """Accept what was previewed; refused when it would by now remove another number of images."""
+    snapshot = explorer.snapshot()
+    review = explorer.review(snapshot)
+    found = review.suggestions_within(number_in(body, "distance"))
+    every = [suggestion for part in found.values() for suggestion in part]
+    if len(every) != int(number_in(body, "removes")):
+        raise DecisionError("the groups changed since the preview; look at it again. Nothing was changed")
+    if every:
+        review = explorer.record(snapshot, review.lines(every), list(found), text_in(body, "reviewer", ""))
+    return {"groups": len(found), "removed": len(every), **_progress(review)}
+
+
+def _progress(review: Review) -> dict[str, int]:
+    return {"waiting": len(review.waiting), "total": len(review.groups.order)}
+
+
+def _leader(snapshot: Snapshot, review: Review, image_id: str) -> int:
+    row = snapshot.gallery.row_of.get(image_id, -1)
+    if row not in review.groups.group_of:
+        raise DecisionError(f"'{image_id}' is in no group of near duplicates any more; reload the page")
+    return review.groups.group_of[row]
+
+
+def _described(snapshot: Snapshot, review: Review, leader: int, keeper: int | None) -> dict[str, object]:
+    state = review.state(leader)
+    ids, words = snapshot.gallery.ids, review.words
+    members = state.group.members
+    plan = review.suggest(state, keeper)
+    return {
+        "id": str(ids[leader]),
+        "members": [_member(snapshot, state, row, words) for row in members],
+        "pairs": [[members.index(a), members.index(b), distance] for a, b, distance in state.group.pairs],
+        "waits": [[members.index(a), members.index(b)] for a, b, _ in state.waiting],
+        "plan": {str(ids[suggestion.row]): str(ids[suggestion.keeper]) for suggestion in plan},
+        "reason": review.groups.why(members[0], members[1]),
+    }
+
+
+def _member(snapshot: Snapshot, state: GroupState, row: int, words: dict[str, str]) -> dict[str, object]:
+    gallery = snapshot.gallery
+    keeper = state.removed.get(row, -1)
+    copies = int((gallery.keeper[list(state.group.everyone)] == row).sum())
+    return {
+        **tile(snapshot, row, words),
+        "copies": copies,
+        "gone": row in state.removed,
+        "keeper": str(gallery.ids[keeper]) if keeper >= 0 else None,
+    }
+
+
+def _suggestion(snapshot: Snapshot, suggestion: Suggestion) -> dict[str, object]:
+    ids, hashes = snapshot.gallery.ids, snapshot.gallery.images["file_hash"]
+    return {
+        "image": {"id": str(ids[suggestion.row]), "hash": str(hashes.iloc[suggestion.row])},
+        "keeper": {"id": str(ids[suggestion.keeper]), "hash": str(hashes.iloc[suggestion.keeper])},
+        "distance": suggestion.distance,
+    }
+
+
+def _spread(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
+    """The farthest ones first: those a person wants to see before agreeing."""
+    return sorted(suggestions, key=lambda suggestion: -suggestion.distance)[:_PREVIEW]
+
+
+routes = [
+    Route("/review", review),
+    Route("/api/review", groups),
+    Route("/api/review/group", group),
+    Route("/api/review/decide", writes(decide), methods=["POST"]),
+    Route("/api/review/undo", writes(undo), methods=["POST"]),
+    Route("/api/review/suggestions", suggestions),
+    Route("/api/review/accept", writes(accept_all), methods=["POST"]),
+]

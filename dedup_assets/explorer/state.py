@@ -1,0 +1,122 @@
+"""What the pages of one Explorer share: the store, its snapshot, the decisions as they stand, the run in progress."""
+
+import getpass
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pandas as pd
+from starlette.requests import Request
+
+from dedup_assets.core.decision_file import DecisionFile, NewDecision
+from dedup_assets.core.groups import Groups
+from dedup_assets.core.resembling import Resembling
+from dedup_assets.core.review import Review
+from dedup_assets.core.snapshot import Snapshot, Watch
+from dedup_assets.core.store import Store
+from dedup_assets.core.whatif import WhatIf
+from dedup_assets.explorer.job import Job
+
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The review as last read, and what it was read from."""
+
+    signature: object
+    applied: pd.DataFrame
+    review: Review
+
+
+class Explorer:
+    """One store behind one server."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.watch = Watch(store)
+        self.token = secrets.token_urlsafe(24)
+        self.user = _user()
+        self.writing_dataset = threading.Lock()
+        self.job = Job(store)
+        self._lock = threading.Lock()
+        self._known: Known | None = None
+        self._whatif: WhatIf | None = None
+        self._resembling: Resembling | None = None
+
+    def snapshot(self) -> Snapshot:
+        """The store as it is now."""
+        return self.watch.snapshot()
+
+    def review(self, snapshot: Snapshot) -> Review:
+        """The near-duplicate groups with the decisions file as it is now."""
+        path = snapshot.project.decisions_file
+        signature = _signature(path)
+        with self._lock:
+            known = self._known
+            same_groups = (
+                known is not None
+                and known.review.groups.gallery is snapshot.gallery
+                and known.review.groups.thresholds == snapshot.thresholds
+            )
+            if known is not None and same_groups and known.signature == signature and known.applied is snapshot.applied:
+                return known.review
+            groups = known.review.groups if known is not None and same_groups else Groups(snapshot)
+            review = Review(groups, snapshot, path, known.review if known is not None else None)
+            self._known = Known(signature, snapshot.applied, review)
+            return review
+
+    def whatif(self, snapshot: Snapshot) -> WhatIf:
+        """The score rule over the images as they are now."""
+        with self._lock:
+            if self._whatif is None or self._whatif.gallery is not snapshot.gallery:
+                self._whatif = WhatIf(self.store, snapshot)
+            return self._whatif
+
+    def resembling(self, snapshot: Snapshot) -> Resembling:
+        """The vectors of the images as they are now."""
+        with self._lock:
+            if self._resembling is None or self._resembling.gallery is not snapshot.gallery:
+                self._resembling = Resembling(snapshot)
+            return self._resembling
+
+    def record(
+        self, snapshot: Snapshot, decisions: Sequence[NewDecision], leaders: Sequence[int], reviewer: str
+    ) -> Review:
+        """Write decisions about images of these groups; the review after it. Raises DecisionError, nothing written."""
+        review = self.review(snapshot)
+        path = snapshot.project.decisions_file
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        DecisionFile(path).record(
+            decisions, self.reviewer(reviewer), now, lambda partial: review.check(partial, path, leaders)
+        )
+        return self.review(snapshot)
+
+    def reviewer(self, name: str) -> str:
+        """The name that decisions are written under."""
+        name = " ".join(name.split())[:_LONGEST_NAME]
+        return name if name.isprintable() and name else self.user
+
+
+def explorer_of(request: Request) -> Explorer:
+    """The Explorer that serves a request."""
+    found: Explorer = request.app.state.explorer
+    return found
+
+
+def _signature(path: Path) -> object:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under an id without a name
+        return "reviewer"

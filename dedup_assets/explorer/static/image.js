@@ -1,0 +1,34 @@
+// The image page: deciding about it, and what else resembles it.
+import { get, post } from "/static/api.js";
+import { $, $$, h, imagePage, picture, say, score } from "/static/dom.js";
+import { watchRun } from "/static/run.js";
+import { reviewer } from "/static/shell.js";
+
+const decide = $("[data-decide]");
+for (const button of decide ? $$("[data-word]", decide) : []) {
+  button.addEventListener("click", async () => {
+    try {
+      await post("/api/decide", { images: [decide.dataset.image], decision: button.dataset.word, reviewer: reviewer() });
+      say(`Decided: ${button.dataset.word}. Apply decisions to change the dataset.`);
+      watchRun();
+    } catch (error) {
+      say(error.message, true);
+    }
+  });
+}
+
+const host = $("[data-resembling]");
+if (host) {
+  const { images, why } = await get("/api/resembling", new URLSearchParams({ id: host.dataset.resembling }));
+  if (why) host.append(h("p", { class: "muted" }, why));
+  if (images.length) {
+    host.append(
+      h("h2", {}, "Next in resemblance ", h("span", { class: "muted" }, "by vectors alone, other pictures")),
+      h("ul", { class: "strip" }, images.map(({ tile, distance }) => h("li", {},
+        h("a", { class: "mini", href: imagePage(tile.id) },
+          picture(tile, 320, { loading: "lazy" }),
+          h("span", { class: "mini-line" }, h("span", { class: "numbers" }, score(distance))),
+          h("span", { class: "mini-line path muted", title: tile.id }, tile.id))))),
+    );
+  }
+}

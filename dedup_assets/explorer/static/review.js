@@ -1,0 +1,284 @@
+// The review page: one group after the other, by keyboard.
+import { get } from "/static/api.js";
+import { openBulk } from "/static/bulk.js";
+import { compare, MODES } from "/static/compare.js";
+import { $, $$, baseName, count, h, picture, plural, say, score, thumb } from "/static/dom.js";
+import { Outbox } from "/static/outbox.js";
+import { watchRun } from "/static/run.js";
+import { reviewer } from "/static/shell.js";
+
+const stage = $("[data-stage]");
+const details = new Map(); // id -> promise of a group in full
+let groups = []; // [leader, distance, images, waits]
+let place = -1;
+let group = null;
+let framed = 0;
+let keeper = null;
+let mode = new URLSearchParams(location.search).get("compare") ?? "side";
+if (!MODES.includes(mode)) mode = "side";
+
+const outbox = new Outbox((answer, error, message) => (error ? refused(error, message) : settled(answer, message)));
+
+// ---- going from group to group
+
+async function load() {
+  const found = await get("/api/review");
+  groups = found.groups;
+  if (found.error) say(found.error, true);
+  showProgress();
+  const asked = new URLSearchParams(location.search).get("group");
+  const at = groups.findIndex(([leader]) => leader === asked);
+  await open(at >= 0 ? at : groups.findIndex((entry) => entry[3]));
+}
+
+async function open(at) {
+  place = at;
+  if (at < 0 || at >= groups.length) {
+    finish();
+    return;
+  }
+  const id = groups[at][0];
+  const found = await detail(id).catch((error) => say(error.message, true));
+  if (!found || groups[place]?.[0] !== id) return;
+  group = found;
+  keeper = null;
+  framed = firstWaiting();
+  show();
+  address();
+  for (const ahead of following(2)) detail(ahead).then(preload, () => {});
+}
+
+function detail(id) {
+  if (!details.has(id)) {
+    const asking = get("/api/review/group", new URLSearchParams({ id }));
+    details.set(id, asking);
+    asking.catch(() => details.delete(id));
+  }
+  return details.get(id);
+}
+
+function preload(found) {
+  for (const member of found.members.slice(0, 4)) new Image().src = thumb(member.hash, 1280);
+}
+
+const following = (most) => groups.slice(place + 1).filter((entry) => entry[3]).slice(0, most).map(([leader]) => leader);
+
+function nextWaiting() {
+  const after = groups.findIndex((entry, at) => at > place && entry[3]);
+  return after >= 0 ? after : groups.findIndex((entry, at) => at !== place && entry[3]);
+}
+
+function step(by) {
+  const at = place + by;
+  if (at >= 0 && at < groups.length) open(at);
+}
+
+function finish() {
+  group = null;
+  place = -1;
+  const sentence = groups.length ? "Every group is decided. Apply the decisions to change the dataset." : "There are no near duplicates at these thresholds.";
+  stage.replaceChildren(h("div", { class: "finished" }, h("h2", {}, groups.length ? "All done" : "Nothing to review"), h("p", {}, sentence), h("a", { class: "button", href: "/grid?min=0&max=0.05" }, "See them in the grid")));
+  $("[data-members]").replaceChildren();
+  $("[data-suggestion]").replaceChildren();
+  $("[data-where]").textContent = "";
+  address();
+}
+
+function address() {
+  const next = new URLSearchParams();
+  if (group) next.set("group", group.id);
+  if (mode !== "side") next.set("compare", mode);
+  history.replaceState(null, "", `${location.pathname}${next.size ? `?${next}` : ""}`);
+}
+
+// ---- what is shown
+
+const isSettled = (member) => !group.waits.some((pair) => pair.includes(group.members.indexOf(member)));
+const chosenKeeper = () => keeper ?? group.members.find((member) => !member.gone && !(member.id in group.plan)) ?? group.members[0];
+
+function firstWaiting() {
+  const stays = chosenKeeper();
+  const at = group.members.findIndex((member) => member !== stays && !isSettled(member));
+  return at >= 0 ? at : Math.max(0, group.members.findIndex((member) => member !== stays));
+}
+
+function show() {
+  const stays = chosenKeeper();
+  const subject = group.members[framed];
+  const other = subject === stays ? group.members.find((member) => member !== stays) : stays;
+  const distance = distanceOf(subject, other);
+  compare(stage, mode, [other, subject], [other === stays ? "Keeper" : "Beside it", subject === stays ? "Keeper, framed" : stateOf(subject)], distance);
+  $("[data-members]").replaceChildren(...group.members.map(member));
+  $(`[data-members] [aria-current="true"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  $("[data-suggestion]").replaceChildren(...suggestion(stays));
+  $("[data-where]").textContent = `Group ${count(place + 1)} of ${count(groups.length)} · ${plural(group.members.length, "image")}${distance === null ? "" : ` · distance ${score(distance)}`}`;
+  for (const button of $$("[data-mode]")) button.setAttribute("aria-checked", String(button.dataset.mode === mode));
+  $("[data-do=accept]").disabled = !Object.keys(group.plan).length;
+}
+
+function distanceOf(one, other) {
+  const [a, b] = [group.members.indexOf(one), group.members.indexOf(other)];
+  return group.pairs.find(([first, second]) => (first === a && second === b) || (first === b && second === a))?.[2] ?? null;
+}
+
+function stateOf(image) {
+  if (image.gone) return image.word === "discard" ? "Discarded" : "Removed";
+  if (image.word === "keep") return "Kept";
+  if (isSettled(image)) return image.word === "not_duplicate" ? "Not a duplicate" : "Stays";
+  return image.id in group.plan ? "Near duplicate" : "Stays";
+}
+
+function member(image, at) {
+  const state = image === chosenKeeper() && !isSettled(image) ? "Keeper" : stateOf(image);
+  const kind = image.gone ? "goes" : state === "Near duplicate" ? "" : "stays";
+  return h("li", {}, h("button", { type: "button", class: `member ${kind}`, "aria-current": String(at === framed), "aria-label": `${at + 1}: ${image.id}, ${state}`, title: image.id, onclick: () => frame(at) },
+    picture(image, 320), h("span", { class: "number" }, String(at + 1)), h("span", { class: "state" }, state === "Near duplicate" ? "?" : state)));
+}
+
+function suggestion(stays) {
+  const going = Object.keys(group.plan).length;
+  if (!going) return [group.waits.length ? "Nothing is suggested any more." : "This group is decided."];
+  const why = keeper ? "you chose it" : group.reason;
+  return [keeper ? "You chose: keep " : "Suggested: keep ", h("b", {}, baseName(stays.id)), `, remove ${going === 1 ? "the other" : plural(going, "other")}; ${why}`];
+}
+
+function showProgress() {
+  const done = groups.filter((entry) => !entry[3]).length;
+  $("[data-done]").textContent = count(done);
+  $("[data-groups]").textContent = count(groups.length);
+  $("[data-progress]").max = Math.max(groups.length, 1);
+  $("[data-progress]").value = done;
+  const badge = $("[data-waiting]");
+  if (badge) badge.textContent = count(groups.length - done);
+}
+
+function frame(at) {
+  framed = at;
+  show();
+}
+
+async function chooseKeeper(at) {
+  if (!group.members[at] || group.members[at].gone) return;
+  const { id } = group;
+  const chosen = group.members[at].id;
+  const found = await get("/api/review/group", new URLSearchParams({ id, keeper: chosen }));
+  if (group?.id !== id) return;
+  group = found;
+  keeper = group.members[at];
+  framed = firstWaiting();
+  show();
+}
+
+// ---- deciding
+
+function decide(action) {
+  if (!group || !outbox.idle) return;
+  const image = group.members[framed].id;
+  outbox.add("/api/review/decide", { group: group.id, action, image, keeper: chosenKeeper().id, reviewer: reviewer() });
+}
+
+function settled(answer, { path }) {
+  if (path.endsWith("/undo")) {
+    details.clear();
+    if (!answer.undone) return say("There is nothing of yours to undo.");
+    return reload(answer.group);
+  }
+  const entry = groups.find(([leader]) => leader === answer.group.id);
+  details.set(answer.group.id, Promise.resolve(answer.group));
+  entry[3] = answer.group.waits.length > 0;
+  showProgress();
+  watchRun();
+  if (group?.id !== answer.group.id) return undefined;
+  if (!entry[3]) return open(nextWaiting());
+  const was = keeper && group.members.indexOf(keeper);
+  group = answer.group;
+  keeper = was === null ? null : group.members[was].gone ? null : group.members[was];
+  framed = firstWaiting();
+  return show();
+}
+
+async function reload(id) {
+  groups = (await get("/api/review")).groups;
+  showProgress();
+  watchRun();
+  const at = groups.findIndex(([leader]) => leader === id);
+  await open(at >= 0 ? at : place);
+  say("Undone.");
+}
+
+function refused(error) {
+  say(error.message, true);
+}
+
+const actions = {
+  accept: () => decide("accept"),
+  keep: () => decide("keep"),
+  remove: () => decide("remove"),
+  not_duplicate: () => decide("not_duplicate"),
+  discard: () => decide("discard"),
+  skip: () => open(nextWaiting() >= 0 ? nextWaiting() : place),
+  undo: () => outbox.add("/api/review/undo", { reviewer: reviewer() }),
+};
+for (const button of $$("[data-do]")) button.addEventListener("click", () => actions[button.dataset.do]());
+for (const button of $$("[data-mode]")) button.addEventListener("click", () => setMode(button.dataset.mode));
+$("[data-help]").addEventListener("click", () => $("[data-help-dialog]").showModal());
+$("[data-bulk]").addEventListener("click", () => openBulk(() => {
+  details.clear();
+  load();
+  watchRun();
+}));
+
+function setMode(name) {
+  mode = name;
+  if (group) show();
+  address();
+}
+
+const KEYS = { Enter: "accept", k: "keep", r: "remove", n: "not_duplicate", d: "discard", s: "skip", u: "undo" };
+
+addEventListener("keydown", (event) => {
+  if (event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Enter" && event.target.closest("a, button")) return;
+  const handled = press(event);
+  if (handled) event.preventDefault();
+});
+
+function press({ key, repeat }) {
+  if (KEYS[key]) {
+    if (!repeat) actions[KEYS[key]]();
+    return true;
+  }
+  if (key === "?") $("[data-help-dialog]").showModal();
+  else if (!group) return false;
+  else if (key >= "1" && key <= "9") chooseKeeper(Number(key) - 1);
+  else if (key === "ArrowDown" || key === "j") step(1);
+  else if (key === "ArrowUp") step(-1);
+  else if (key === "ArrowRight") framed + 1 < group.members.length ? frame(framed + 1) : step(1);
+  else if (key === "ArrowLeft") framed > 0 ? frame(framed - 1) : step(-1);
+  else if (key === "m") setMode(MODES[(MODES.indexOf(mode) + 1) % MODES.length]);
+  else if (key === " ") hold(true);
+  else return false;
+  return true;
+}
+
+let heldFrom = null;
+
+// Space flickers while it is held, then the way to compare is as it was.
+function hold(down) {
+  if (down && heldFrom === null) {
+    heldFrom = mode;
+    setMode("flicker");
+  } else if (!down && heldFrom !== null) {
+    setMode(heldFrom);
+    heldFrom = null;
+  }
+}
+
+addEventListener("keyup", (event) => {
+  if (event.key === " ") hold(false);
+});
+document.addEventListener("store-changed", () => {
+  details.clear();
+  load();
+});
+load().catch((error) => say(error.message, true));

@@ -1,0 +1,62 @@
+// "Apply decisions": what waits to be applied, the Dagster run, and how far it is.
+import { get, post } from "/static/api.js";
+import { $, h, plural, say } from "/static/dom.js";
+
+const button = $("[data-apply]");
+const dialog = $("[data-run-dialog]");
+let timer;
+let wasRunning = false;
+
+export async function watchRun() {
+  clearTimeout(timer);
+  let state;
+  try {
+    state = await get("/api/run");
+  } catch {
+    return;
+  }
+  show(state);
+  if (wasRunning && !state.running) {
+    say(state.failed ? `The run failed: ${state.failed}` : "The run is done.", Boolean(state.failed));
+    document.dispatchEvent(new Event("store-changed"));
+  }
+  wasRunning = state.running;
+  if (state.running) timer = setTimeout(watchRun, 600);
+}
+
+export async function startRun(thresholds = {}) {
+  try {
+    await post("/api/run", thresholds);
+    wasRunning = true;
+    await watchRun();
+    if (!dialog.open) dialog.showModal();
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+button.addEventListener("click", async () => {
+  await watchRun();
+  dialog.showModal();
+});
+
+function show(state) {
+  button.hidden = !state.running && !state.pending;
+  button.classList.toggle("running", state.running);
+  $("[data-apply-text]").textContent = state.running ? "Running" : `Apply ${plural(state.pending, "decision")}`;
+  const steps = state.log.length ? h("pre", { tabIndex: 0, "aria-label": "Progress" }, state.log.join("\n")) : null;
+  dialog.replaceChildren(
+    h("h2", { id: "run-title" }, state.running ? "Running in Dagster" : state.failed ? "The run failed" : "Apply decisions"),
+    state.failed ? h("p", { class: "notice bad" }, state.failed) : "",
+    h("p", {}, state.pending
+      ? `${plural(state.pending, "decision")} in ${state.file} changed since the last run.`
+      : "Every decision is applied."),
+    state.running ? h("p", { class: "muted" }, state.doing) : "",
+    state.running ? h("progress", { max: 1, value: state.share, "aria-label": "Progress of the run" }) : "",
+    steps ?? "",
+    h("p", { class: "muted small" }, `This materialises ${state.assets.join(", ")} with the Dagster job in a process of its own. In the Dagster UI the same is: Assets, select ${state.assets.join(" and ")}, Materialize selected.`),
+    h("div", { class: "dialog-end" },
+      h("button", { type: "button", onclick: () => dialog.close() }, "Close"),
+      h("button", { type: "button", class: "primary", disabled: state.running || !state.pending, onclick: () => startRun() }, "Apply now")),
+  );
+}

@@ -1,0 +1,60 @@
+"""A folder, its store, and the whole chain over them, for tests of the steps."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dedup_assets.core import schema, steps
+from dedup_assets.core.project import project_of
+from dedup_assets.core.run import Run
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.store import Store
+
+TIMES = ("first_seen_at", "modified_at", "modified_ns", "removed_at", "decided_at", "tagged_at", "run_id")
+RESULTS = (schema.IMAGES, schema.CONTENT_PAIRS, schema.CONTENT_NEAREST, schema.PAIRS, schema.SCORES, schema.TAGS)
+
+
+@dataclass
+class Chain:
+    """Runs the steps over `images`; `settings` are those of a project."""
+
+    images: Path
+    store: Store
+    settings: dict = field(default_factory=lambda: {"workers": 1})
+
+    @property
+    def project(self):
+        return project_of(self.images, self.store.folder, **self.settings)
+
+    def run(self, thresholds=None, **more):
+        """All steps in order; their summaries by name."""
+        run, project = Run(**more), self.project
+        return {
+            "raw_images": steps.scan_images(project, run),
+            "embeddings": steps.embed_images(project, run),
+            "neighbours": steps.find_neighbours(project, run),
+            "uniqueness_scores": steps.score_uniqueness(project, thresholds or Thresholds(), run),
+            "duplicates": steps.collect_duplicates(project, run),
+            "deduplicated_dataset": steps.write_dataset(project, run),
+        }
+
+    def scan(self):
+        return steps.scan_images(self.project, Run())
+
+    def rows(self, table=schema.IMAGES, key="image_id"):
+        """The rows of a table as dicts, by image."""
+        return {row[key]: row for row in self.store.read(table).to_dict("records")}
+
+    def decide(self, *lines):
+        header = "image_id,decision,duplicate_of\n"
+        self.store.decisions_file.write_text(header + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def results(self, tables=RESULTS):
+        """What a run leaves in its tables, but for times and runs, as comparable text."""
+        frames = {table.name: self.store.read(table) for table in tables}
+        steady = {name: frame.drop(columns=list(TIMES), errors="ignore") for name, frame in frames.items()}
+        return {name: frame.to_csv(index=False) for name, frame in steady.items()}
+
+
+def chain_in(folder, images=None, **settings):
+    """A chain with its store, and its images unless given, under `folder`."""
+    return Chain(images or folder / "images", Store(folder / "store"), {"workers": 1, **settings})

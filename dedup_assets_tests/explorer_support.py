@@ -1,0 +1,188 @@
+"""A small store made by the chain, an Explorer over it, and a browser that drives it."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+from starlette.testclient import TestClient
+
+from dedup_assets.core.project import Project
+from dedup_assets.core.run import Run
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.steps import (
+    collect_duplicates,
+    embed_images,
+    find_neighbours,
+    scan_images,
+    score_uniqueness,
+    write_dataset,
+)
+from dedup_assets.core.store import Store
+from dedup_assets.explorer.app import create_app
+from dedup_assets.explorer.security import TOKEN_HEADER
+from dedup_assets_tests.pictures import put
+
+HOSTILE = "train/<img src=x onerror=window.hacked=1>.jpg"
+BROKEN = "train/broken.jpg"
+GROUPS = 4
+COPIES = ("train/0.png", "train/1_copy.png", "train/1_copy_again.png")
+_SERVE = (
+    "import sys; from dedup_assets.core.store import Store; from dedup_assets.explorer.server import serve; "
+    "serve(Store(sys.argv[1]), port=int(sys.argv[2]), on_ready=lambda address: print(address, flush=True))"
+)
+CHROMIUM_FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+def scene(seed, size=(320, 240)):
+    """A colourful picture with structure of several sizes."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        np.asarray(
+            Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).resize(
+                size, Image.Resampling.BICUBIC
+            ),
+            np.float64,
+        )
+        for height, width in ((3, 4), (9, 12), (27, 36))
+    ]
+    return Image.fromarray(np.clip(0.5 * layers[0] + 0.3 * layers[1] + 0.2 * layers[2], 0, 255).astype(np.uint8))
+
+
+def altered(seed):
+    """The scene cropped a little and lighter."""
+    return scene(seed).crop((12, 9, 308, 231)).point(lambda value: min(255, round(value * 1.1)))
+
+
+def make_images(root):
+    """Eight scenes; three identical copies; four groups of near duplicates, one of three images; a broken file."""
+    for seed in range(8):
+        put(scene(seed), root / "train" / f"{seed}.png")
+    put(scene(0), root / "test" / "0_copy.png")
+    put(scene(1), root / COPIES[1])
+    put(scene(1), root / COPIES[2])
+    put(altered(2), root / "test" / "2_again.png")
+    put(altered(3), root / "test" / "3_again.png")
+    put(altered(3).resize((200, 150)), root / "test" / "3_small.png")
+    put(altered(4), root / "test" / "4_again.png")
+    put(altered(5), root / HOSTILE, quality=90)
+    (root / BROKEN).write_bytes(b"\xff\xd8\xff\xe0 no picture")
+
+
+def run_chain(images, store, thresholds=None):
+    """Every step of the chain; the project."""
+    project = Project(images=images, store=store)
+    run = Run()
+    scan_images(project, run)
+    embed_images(project, run)
+    find_neighbours(project, run)
+    score_uniqueness(project, thresholds or Thresholds(), run)
+    apply_decisions(project)
+    return project
+
+
+def apply_decisions(project):
+    """What the chain does once decisions changed; the dataset's summary."""
+    collect_duplicates(project, Run())
+    return write_dataset(project, Run())
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """The images and a store that the chain made of them; not to be changed."""
+    folder = tmp_path_factory.mktemp("explorer")
+    make_images(folder / "images")
+    run_chain(folder / "images", Store(folder / "store"))
+    return folder
+
+
+@pytest.fixture
+def store(made, tmp_path):
+    """A copy of the store, a test's own."""
+    shutil.copytree(made / "store", tmp_path / "store", symlinks=True)
+    return Store(tmp_path / "store")
+
+
+class Page:
+    """An HTTP client that writes as the Explorer's page does."""
+
+    def __init__(self, store):
+        self.app = create_app(store)
+        self.http = TestClient(self.app, base_url="http://127.0.0.1:8765")
+        self.headers = {TOKEN_HEADER: self.app.state.explorer.token, "origin": "http://127.0.0.1:8765"}
+
+    def get(self, path, **query):
+        return self.http.get(path, params=query)
+
+    def post(self, path, **body):
+        return self.http.post(path, json=body, headers=self.headers)
+
+    def ids(self, **query):
+        return [tile["id"] for tile in self.get("/api/images", limit=400, **query).json()["tiles"]]
+
+
+@pytest.fixture
+def page(store):
+    """The Explorer of the store, asked in this process."""
+    return Page(store)
+
+
+class Process:
+    """The Explorer in a process of its own, to be killed."""
+
+    def __init__(self, store, port=0):
+        command = [sys.executable, "-c", _SERVE, str(store.folder), str(port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.address = self.process.stdout.readline().strip()
+        self.port = int(self.address.rstrip("/").rpartition(":")[2])
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def address(store):
+    """Where the Explorer of the store is served, by a thread of this process."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(store), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser, or the test is skipped."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("there is no chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium, address):
+    """A fresh tab at the Explorer; the test fails when the page reported an error."""
+    context = chromium.new_context(base_url=address, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(8000)
+    tab = context.new_page()
+    problems = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    yield tab
+    context.close()
+    assert not problems

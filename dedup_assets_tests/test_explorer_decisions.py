@@ -1,0 +1,233 @@
+"""Decisions made in the Explorer: how they are written, undone, checked, and what the chain makes of them."""
+
+import csv
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from dedup_assets.core import schema
+from dedup_assets.core.decision_file import DecisionFile, NewDecision
+from dedup_assets.core.decisions import read_decisions
+from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.project import remembered
+from dedup_assets_tests.explorer_support import COPIES, GROUPS, HOSTILE, apply_decisions, made, page, store
+
+__all__ = ["made", "page", "store"]
+
+HANDWRITTEN = 'decision,image_id,mood\r\nkeep,train/6.png,sunny\r\n\r\nKeep,"odd, name.png","two\r\nlines"\r\n'
+
+
+def record(path, *decisions, reviewer="ann"):
+    DecisionFile(path).record([NewDecision(*cells) for cells in decisions], reviewer, "2026-01-02T03:04:05Z")
+
+
+def rows(store):
+    with store.decisions_file.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def decide(page, group, action, image=None, keeper="", reviewer="ann"):
+    body = {"group": group, "action": action, "image": image or group, "keeper": keeper, "reviewer": reviewer}
+    return page.post("/api/review/decide", **body)
+
+
+# ---- the file
+
+
+def test_lines_and_columns_written_by_hand_keep_every_byte(tmp_path):
+    path = tmp_path / "decisions.csv"
+    path.write_bytes(HANDWRITTEN.encode())
+    record(path, ("a.png", "remove", "b.png", "ff"))
+    header, rest = path.read_bytes().decode().split("\r\n", 1)
+    assert header == "decision,image_id,mood,duplicate_of,content_hash,reviewer,decided_at,note"
+    assert rest.startswith(HANDWRITTEN.split("\r\n", 1)[1])
+    assert rest.endswith("remove,a.png,,b.png,ff,ann,2026-01-02T03:04:05Z,\r\n")
+    assert [decision.image_id for decision in read_decisions(path)] == ["train/6.png", "odd, name.png", "a.png"]
+
+
+def test_undo_gives_the_file_back_as_it_was(tmp_path):
+    path = tmp_path / "decisions.csv"
+    record(path, ("a.png", "keep"))
+    before = path.read_bytes()
+    record(path, ("a.png", "remove", "b.png"), ("c.png", "discard"))
+    assert DecisionFile(path).undo("ann") == ("a.png", "c.png")
+    assert path.read_bytes() == before
+
+
+def test_undo_takes_back_ones_own_changes_only(tmp_path):
+    path = tmp_path / "decisions.csv"
+    record(path, ("a.png", "keep"), reviewer="ann")
+    record(path, ("b.png", "keep"), reviewer="bob")
+    assert DecisionFile(path).undo("ann") == ("a.png",)
+    assert [decision.image_id for decision in read_decisions(path)] == ["b.png"]
+    assert DecisionFile(path).undo("ann") == ()
+
+
+def test_what_was_changed_by_hand_since_is_not_undone(tmp_path):
+    path = tmp_path / "decisions.csv"
+    record(path, ("a.png", "keep"))
+    path.write_text(path.read_text().replace("keep", "discard"))
+    with pytest.raises(DecisionError, match="changed since"):
+        DecisionFile(path).undo("ann")
+    assert "discard" in path.read_text()
+
+
+def test_a_new_word_about_an_image_replaces_the_old_one(tmp_path):
+    path = tmp_path / "decisions.csv"
+    record(path, ("a.png", "remove", "b.png"))
+    record(path, ("a.png", "keep"))
+    assert [(d.image_id, d.decision) for d in read_decisions(path)] == [("a.png", "keep")]
+
+
+def test_a_word_about_a_pair_leaves_other_pairs_alone(tmp_path):
+    path = tmp_path / "decisions.csv"
+    record(path, ("a.png", "not_duplicate", "b.png"), ("a.png", "not_duplicate", "c.png"))
+    record(path, ("b.png", "remove", "a.png"))
+    said = [(d.image_id, d.decision, d.duplicate_of) for d in read_decisions(path)]
+    assert said == [("a.png", "not_duplicate", "c.png"), ("b.png", "remove", "a.png")]
+
+
+def test_a_refused_change_leaves_the_file_untouched(tmp_path):
+    path = tmp_path / "decisions.csv"
+    record(path, ("a.png", "keep"))
+    before = path.read_bytes()
+
+    def refuse(partial):
+        assert b"b.png" in partial.read_bytes()
+        raise DecisionError("no")
+
+    with pytest.raises(DecisionError):
+        DecisionFile(path).record([NewDecision("b.png", "keep")], "ann", "", refuse)
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "decisions.csv"
+    code = (
+        "import sys; from pathlib import Path; from dedup_assets.core.decision_file import DecisionFile, NewDecision\n"
+        "for n in range(30): DecisionFile(Path(sys.argv[1])).record("
+        "[NewDecision(f'{sys.argv[2]}{n}.png', 'keep')], sys.argv[2], '')"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in ("ann", "bob")]
+    assert [process.wait() for process in both] == [0, 0]
+    assert len(read_decisions(path)) == 60
+
+
+# ---- the review
+
+
+def test_the_review_lists_every_group_nearest_first(page):
+    groups = page.get("/api/review").json()["groups"]
+    assert len(groups) == GROUPS
+    assert [entry[1] for entry in groups] == sorted(entry[1] for entry in groups)
+    assert all(waits for *_, waits in groups)
+
+
+def test_a_group_names_its_suggested_keeper_and_why(page):
+    group = page.get("/api/review/group", id="test/3_small.png").json()
+    assert group["id"] == "train/3.png"
+    assert group["plan"] == {"test/3_again.png": "train/3.png", "test/3_small.png": "train/3.png"}
+    assert group["reason"] == "larger picture (320x240 against 296x222)"
+
+
+def test_a_decision_is_on_the_disk_before_it_is_answered(page, store):
+    answer = decide(page, "train/2.png", "remove", "test/2_again.png", "train/2.png").json()
+    assert answer["waiting"] == GROUPS - 1
+    (row,) = rows(store)
+    facts = store.read(schema.IMAGES, "image_id = 'test/2_again.png'")
+    assert row["image_id"] == "test/2_again.png"
+    assert (row["decision"], row["duplicate_of"], row["reviewer"]) == ("remove", "train/2.png", "ann")
+    assert row["content_hash"] == facts["file_hash"].iloc[0]
+    assert row["decided_at"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("action", "image", "written"),
+    [
+        ("accept", None, [("test/2_again.png", "remove", "train/2.png")]),
+        ("keep", "test/2_again.png", [("test/2_again.png", "keep", "")]),
+        ("discard", "train/2.png", [("train/2.png", "discard", "")]),
+        ("not_duplicate", "test/2_again.png", [("test/2_again.png", "not_duplicate", "train/2.png")]),
+        ("remove", "train/2.png", [("train/2.png", "remove", "test/2_again.png")]),
+    ],
+)
+def test_each_action_writes_its_word(page, store, action, image, written):
+    assert decide(page, "train/2.png", action, image).status_code == 200
+    assert [(row["image_id"], row["decision"], row["duplicate_of"]) for row in rows(store)] == written
+
+
+def test_removing_the_last_of_a_group_is_refused_with_a_sentence(page, store):
+    decide(page, "train/2.png", "remove", "test/2_again.png")
+    answer = decide(page, "train/2.png", "remove", "train/2.png")
+    assert answer.status_code in (400, 409)
+    assert "would leave no copy" in answer.json()["error"]
+    assert len(rows(store)) == 1
+
+
+def test_undo_brings_the_group_back(page, store):
+    decide(page, "train/2.png", "accept")
+    answer = page.post("/api/review/undo", reviewer="ann").json()
+    assert (answer["group"], answer["waiting"]) == ("train/2.png", GROUPS)
+    assert rows(store) == []
+    assert page.post("/api/review/undo", reviewer="ann").json()["undone"] == 0
+
+
+def test_choosing_another_keeper_changes_the_suggestion(page):
+    group = page.get("/api/review/group", id="train/2.png", keeper="test/2_again.png").json()
+    assert group["plan"] == {"train/2.png": "test/2_again.png"}
+    decide(page, "train/2.png", "accept", keeper="test/2_again.png")
+    assert page.get("/api/review/group", id="train/2.png").json()["waits"] == []
+
+
+def test_accepting_many_does_what_the_preview_said_and_undoes_as_one(page, store):
+    decide(page, "train/2.png", "keep", "train/2.png")
+    plan = page.get("/api/review/suggestions", distance=0.05).json()
+    assert plan["groups"] == GROUPS - 1
+    answer = page.post("/api/review/accept", distance=0.05, removes=plan["removes"], reviewer="ann").json()
+    assert answer["removed"] == plan["removes"] == 4
+    assert len(rows(store)) == 5
+    assert page.post("/api/review/undo", reviewer="ann").json()["undone"] == 4
+
+
+def test_accepting_many_is_refused_when_the_groups_changed(page, store):
+    assert page.post("/api/review/accept", distance=0.05, removes=1).status_code in (400, 409)
+    assert not store.decisions_file.exists()
+
+
+def test_a_broken_decisions_file_is_told_and_not_overwritten(page, store):
+    store.decisions_file.write_text("image_id,decision\ntrain/2.png,burn\n")
+    assert "unknown decision 'burn'" in page.get("/api/review").json()["error"]
+    assert decide(page, "train/2.png", "accept").status_code in (400, 409)
+    assert store.decisions_file.read_text() == "image_id,decision\ntrain/2.png,burn\n"
+
+
+def test_the_chain_applies_what_the_review_decided(page, store):
+    decide(page, "train/2.png", "accept")
+    decide(page, "train/5.png", "discard", HOSTILE)
+    decide(page, "train/4.png", "not_duplicate", "train/4.png")
+    assert page.get("/api/run").json()["pending"] == 3
+    apply_decisions(remembered(store))
+    page.app.state.explorer.watch.fresh()
+    assert page.get("/api/run").json()["pending"] == 0
+    assert set(page.ids(tag="Duplicates")) == {*COPIES, "test/2_again.png", HOSTILE}
+
+
+def test_restoring_from_the_audit_is_a_decision_to_keep(page, store):
+    assert page.post("/api/decide", images=[COPIES[1]], decision="keep", reviewer="ann").json() == {"decided": 1}
+    apply_decisions(remembered(store))
+    page.app.state.explorer.watch.fresh()
+    assert COPIES[1] not in page.ids(tag="Duplicates")
+    assert "restored" in page.get("/audit", state="restored").text
+
+
+def test_the_run_from_here_materialises_what_decisions_change(page, store):
+    decide(page, "train/2.png", "accept")
+    assert page.post("/api/run").json() == {"assets": ["duplicates", "deduplicated_dataset"]}
+    job = page.app.state.explorer.job
+    for thread in [thread for thread in threading.enumerate() if thread.name == "run"]:
+        thread.join(90)
+    assert (job.running, job.failed) == (False, None)
+    assert "test/2_again.png" in set(store.read(schema.TAGS)["image_id"])
