@@ -16,7 +16,14 @@ from dedup_assets.core.project import Project
 from dedup_assets.core.report import nearest_pairs, removed_pairs
 from dedup_assets.core.run import Progress, Run
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
-from dedup_assets.metadata import SHOWN_PAIRS, counts_markdown, histogram_markdown, pairs_markdown, table_metadata
+from dedup_assets.metadata import (
+    SHOWN_PAIRS,
+    counts_markdown,
+    explorer_links,
+    histogram_markdown,
+    pairs_markdown,
+    table_metadata,
+)
 
 GROUP = "dedup"
 CODE_VERSION = "1"
@@ -196,6 +203,7 @@ def build_assets(
                 "near_duplicate_threshold": used.near_duplicate,
                 "histogram": histogram_markdown(store, schema.SCORES),
                 "nearest_pairs": pairs_markdown(store, project.images, near, ("image", "near duplicate")),
+                **explorer_links(store, f"grid?min=0&max={used.near_duplicate:g}"),
                 **table_metadata(store, schema.SCORES, done.scored),
             },
         )
@@ -223,6 +231,7 @@ def build_assets(
                 "near_pairs_waiting_for_review": done.waiting_pairs,
                 "removed_beside_keeper": pairs_markdown(store, project.images, shown, ("stays", "removed")),
                 "decisions_file": _path(project.decisions_file),
+                **explorer_links(store, "review"),
                 **table_metadata(store, schema.REMOVALS, done.removed),
             },
         )

@@ -17,6 +17,7 @@ from dedup_assets.core.settings import (
     DECISIONS_HELP,
     DUPLICATE_THRESHOLD,
     EMBEDDER_HELP,
+    EXPLORER_PORT,
     KEEPER_ORDER_HELP,
     MAX_PIXELS_SETTING,
     NEAR_DUPLICATE_THRESHOLD,
@@ -147,12 +148,15 @@ def export(what: str, output: Path | None, store: Path | None) -> None:
 @cli.command()
 @STORE_OPTION
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=8765, show_default=True, help="Port to listen on.")
+@click.option("--port", type=int, default=EXPLORER_PORT, show_default=True, help="Port to listen on.")
 def explore(store: Path | None, host: str, port: int) -> None:
     """Open the Explorer: look, compare, decide, in the browser."""
     from dedup_assets.explorer.server import serve
 
-    serve(_existing(store), host=host, port=port)
+    def ready(address: str) -> None:
+        click.echo(f"the Explorer is at {address} (Ctrl-C ends it)")
+
+    serve(_existing(store), host=host, port=port, on_ready=ready)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """What the Dagster UI shows of a materialisation: pictures side by side, the histogram, table schemas."""
 
 import base64
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import dagster as dg
 from dedup_assets.core.listing import path_of
 from dedup_assets.core.report import Bar, ShownPair, histogram
 from dedup_assets.core.schema import IMAGES, Table
+from dedup_assets.core.settings import EXPLORER_PORT
 from dedup_assets.core.store import Store
 from dedup_assets.core.thumbnails import thumbnail
 
@@ -70,6 +72,14 @@ def counts_markdown(counts: dict[str, int]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(
         "\n".join(["| | |", "|:--|--:|", *(f"| {name} | {n:,} |" for name, n in counts.items())])
     )
+
+
+def explorer_links(store: Store, page: str) -> dict[str, dg.MetadataValue]:
+    """A link to a page of the Explorer, and the command that starts it where it does not run yet."""
+    return {
+        "explorer": dg.MetadataValue.url(f"http://127.0.0.1:{EXPLORER_PORT}/{page}"),
+        "explorer_starts_with": dg.MetadataValue.text(f"dedup-assets explore --store {shlex.quote(str(store.folder))}"),
+    }
 
 
 def _range(bar: Bar) -> str:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from dedup_assets.core import schema, steps
 from dedup_assets.core.project import project_of
+from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import Store
 
-TIMES = ("first_seen_at", "modified_at", "modified_ns", "removed_at", "decided_at", "tagged_at", "run_id")
+TIMES = ("first_seen_at", "modified_at", "modified_ns", "removed_at", "decided_at", "tagged_at", "created_at", "run_id")
 RESULTS = (schema.IMAGES, schema.CONTENT_PAIRS, schema.CONTENT_NEAREST, schema.PAIRS, schema.SCORES, schema.TAGS)
 
 
@@ -26,16 +27,19 @@ class Chain:
         return project_of(self.images, self.store.folder, **self.settings)
 
     def run(self, thresholds=None, **more):
-        """All steps in order; their summaries by name."""
-        run, project = Run(**more), self.project
-        return {
+        """All steps in order, after which the promises hold; their summaries by name."""
+        run, project, thresholds = Run(**more), self.project, thresholds or Thresholds()
+        summaries = {
             "raw_images": steps.scan_images(project, run),
             "embeddings": steps.embed_images(project, run),
             "neighbours": steps.find_neighbours(project, run),
-            "uniqueness_scores": steps.score_uniqueness(project, thresholds or Thresholds(), run),
+            "uniqueness_scores": steps.score_uniqueness(project, thresholds, run),
             "duplicates": steps.collect_duplicates(project, run),
             "deduplicated_dataset": steps.write_dataset(project, run),
         }
+        rows = StoreRows(self.store)
+        assert [rule.name for rule in RULES if not rule.check(rows, thresholds.duplicate).passed] == []
+        return summaries
 
     def scan(self):
         return steps.scan_images(self.project, Run())
@@ -45,6 +49,7 @@ class Chain:
         return {row[key]: row for row in self.store.read(table).to_dict("records")}
 
     def decide(self, *lines):
+        self.store.folder.mkdir(exist_ok=True)
         header = "image_id,decision,duplicate_of\n"
         self.store.decisions_file.write_text(header + "".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -58,3 +63,19 @@ class Chain:
 def chain_in(folder, images=None, **settings):
     """A chain with its store, and its images unless given, under `folder`."""
     return Chain(images or folder / "images", Store(folder / "store"), {"workers": 1, **settings})
+
+
+def removed(chain):
+    """The images in any collection."""
+    return set(chain.store.read(schema.TAGS)["image_id"])
+
+
+def dataset_folder(summaries):
+    """Where the dataset of a run lies."""
+    return Path(summaries["deduplicated_dataset"].folder)
+
+
+def only_dataset(chain):
+    """The folder of the one version there is."""
+    (folder,) = (chain.store.datasets / "deduplicated").iterdir()
+    return folder

@@ -2,9 +2,13 @@
 
 import contextlib
 import os
+import shutil
 import stat
 
 import pytest
+
+from dedup_assets_tests.chain import chain_in
+from dedup_assets_tests.pictures import photo, put, put_photos
 
 NOBODY = 65534
 
@@ -38,3 +42,32 @@ def unprivileged(tmp_path):
                 folder.chmod(mode)
 
     return drop
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """A chain that ran once, to look at.
+
+    Five photos 000 to 004; z/ holds a copy of 001 and of 002, the latter in another format; one broken file.
+    """
+    chain = chain_in(tmp_path_factory.mktemp("once"))
+    put_photos(chain.images, range(5))
+    put(photo(1), chain.images / "z" / "copy.png")
+    put(photo(2), chain.images / "z" / "other.bmp")
+    (chain.images / "broken.jpg").write_text("text")
+    chain.run()
+    return chain
+
+
+@pytest.fixture
+def chain(once, tmp_path):
+    """The same images with a store of their own that is empty."""
+    shutil.copytree(once.images, tmp_path / "images")
+    return chain_in(tmp_path)
+
+
+@pytest.fixture
+def ran(chain, once):
+    """The same after the first run."""
+    shutil.copytree(once.store.folder, chain.store.folder, symlinks=True)
+    return chain

@@ -70,7 +70,8 @@ def test_both_formats_of_a_list_say_the_same(source):
 def test_the_same_content_has_the_same_version_and_is_written_once(source):
     first = source.write("a.jpg", created_at="monday")
     second = source.write("a.jpg", created_at="tuesday")
-    assert (first.version, first.created, second.version, second.created) == (second.version, True, first.version, False)
+    assert first.version == second.version
+    assert (first.created, second.created) == (True, False)
     assert json.loads((first.folder / "summary.json").read_text())["created_at"] == "monday"
 
 
@@ -164,7 +165,7 @@ def test_a_file_system_without_links_is_told_with_the_remedy(source, monkeypatch
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", cross_device)
-    with pytest.raises(DedupError, match="cannot make a hardlink of 'a.jpg'.*choose the placement 'copy' or 'none'"):
+    with pytest.raises(DedupError, match=r"cannot make a hardlink of 'a.jpg'.*choose the placement 'copy' or 'none'"):
         source.write("a.jpg", recipe=placed("hardlink"))
 
 

@@ -268,9 +268,7 @@ def test_a_removal_of_what_is_said_to_be_no_duplicate_is_a_contradiction(bound, 
 
 
 def test_a_removal_without_partner_of_what_is_no_duplicate_of_any_is_a_contradiction(bound):
-    assert "line 2: 'a.jpg' is removed, but line 3 says" in contradiction(
-        bound, "a.jpg,remove", "a.jpg,not_duplicate"
-    )
+    assert "line 2: 'a.jpg' is removed, but line 3 says" in contradiction(bound, "a.jpg,remove", "a.jpg,not_duplicate")
 
 
 @pytest.mark.parametrize(

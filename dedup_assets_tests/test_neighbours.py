@@ -159,9 +159,7 @@ def test_nearest_among_nothing_is_nothing():
 def test_nearest_among_all_is_what_the_join_found():
     stored = vectors(200, views=3)
     found = join(stored, Calibration(), 0.12)
-    row, distance = nearest_among(
-        stored, Calibration(), np.arange(200), np.ones(200, bool), found.first, found.second
-    )
+    row, distance = nearest_among(stored, Calibration(), np.arange(200), np.ones(200, bool), found.first, found.second)
     np.testing.assert_array_equal(row, found.nearest)
     np.testing.assert_array_equal(distance, found.nearest_distance)
 

@@ -40,8 +40,14 @@ class Crops:
 
 def crops(grey: NDArray[np.uint8]) -> Crops:
     """The crops of a square picture that an alignment may start from."""
-    boxes = (*_BOXES, _inside_borders(grey))
-    return Crops(boxes, np.stack([_start(grey, box) for box in boxes]))
+    small = cv2.resize(grey, (2 * _START_SIZE, 2 * _START_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    inside = _inside_borders(grey)
+    size = (_START_SIZE, _START_SIZE)
+    cut = [cv2.warpAffine(small, matrix, size, flags=INVERSE_LINEAR) for matrix in (*_CUTS, _cut(inside))]
+    starts = np.stack(cut).reshape(len(cut), -1).astype(np.float64)
+    starts -= starts.mean(axis=1, keepdims=True)
+    starts *= _START_LENGTH / (np.sqrt((starts**2).sum(axis=1, keepdims=True)) + 20)
+    return Crops((*_BOXES, inside), np.asarray(np.clip(np.rint(starts), -127, 127), np.int8))
 
 
 class Scales:
@@ -107,15 +113,6 @@ def _likeness(whole: Crops, cropped: Crops) -> Matrix:
     return np.asarray(cropped.starts.astype(np.float32) @ targets, np.float64) / _START_LENGTH**2
 
 
-def _start(grey: NDArray[np.uint8], box: Box) -> NDArray[np.int8]:
-    small = cv2.resize(grey, (2 * _START_SIZE, 2 * _START_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    matrix = in_pixels(_box_matrix(box), _START_SIZE, 2 * _START_SIZE)[:2]
-    crop = cv2.warpAffine(small, matrix, (_START_SIZE, _START_SIZE), flags=INVERSE_LINEAR).astype(np.float64).ravel()
-    crop -= crop.mean()
-    scaled = crop * (_START_LENGTH / (np.linalg.norm(crop) + 20))
-    return np.asarray(np.clip(np.rint(scaled), -127, 127), np.int8)
-
-
 def _ecc(
     template: Grey, picture: Grey, start: Matrix, stop: tuple[int, int, float], motion: int
 ) -> tuple[float, Matrix] | None:
@@ -174,6 +171,14 @@ def _pixel_centres(size: int) -> tuple[Matrix, Matrix]:
     """From pixels to the unit square, and back."""
     to_units = np.array([[1 / size, 0, 0.5 / size], [0, 1 / size, 0.5 / size], [0, 0, 1]])
     return to_units, np.linalg.inv(to_units)
+
+
+def _cut(box: Box) -> Matrix:
+    """The matrix that cuts the box out of a picture twice as large as a start."""
+    return in_pixels(_box_matrix(box), _START_SIZE, 2 * _START_SIZE)[:2]
+
+
+_CUTS = tuple(_cut(box) for box in _BOXES)
 
 
 def _inside_borders(grey: NDArray[np.uint8]) -> Box:

@@ -65,7 +65,7 @@ class ThumbnailEmbedder:
     picture_size = SKETCH_SIZE
     views = len(_VIEWS) + 1
     calibration = Calibration()
-    candidate_distance = 0.125
+    candidate_distance = 0.105
 
     def __init__(self, weights: Path = _WEIGHTS) -> None:
         with np.load(weights) as stored:

@@ -6,6 +6,7 @@ from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.images import MAX_PIXELS
 
 DUPLICATES_TAG = "Duplicates"
+EXPLORER_PORT = 8765
 
 
 @dataclass(frozen=True, slots=True)

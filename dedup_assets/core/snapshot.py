@@ -1,11 +1,7 @@
-"""A store as one consistent picture in memory, for looking at it: pages never wait for a run, nor a run for pages."""
+"""A store as one consistent picture in memory, for looking at it."""
 
-import contextlib
 import json
-import threading
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillLoading
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,7 +20,6 @@ from dedup_assets.core.uniqueness import DUPLICATE_LABEL, NEAR_DUPLICATE_LABEL
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_PATIENCE_SECONDS = 0.15  # how long a page waits for fresh rows when it has older ones to show
 _GALLERY_STEPS = (RAW_IMAGES, NEIGHBOURS, UNIQUENESS_SCORES)
 _GALLERY_TABLES = (schema.IMAGES, schema.SCORES, schema.PAIRS)
 _RECORD_TABLES = (schema.TAGS, schema.REMOVALS, schema.DECISIONS, schema.DATASETS, schema.STEPS)
@@ -147,6 +142,13 @@ class Snapshot:
         return mask
 
     @cached_property
+    def removed_for(self) -> dict[str, tuple[str | None, float | None]]:
+        """image_id of each removed image -> the image it was removed for, and their distance."""
+        rows = self.in_force[["image_id", "keeper_id", "distance"]].astype(object)
+        rows = rows.where(rows.notna(), None)
+        return {image: (keeper, distance) for image, keeper, distance in rows.itertuples(index=False, name=None)}
+
+    @cached_property
     def pair_limit(self) -> float:
         """Pairs up to this distance are listed."""
         step = self.steps.get(NEIGHBOURS)
@@ -159,59 +161,6 @@ class Snapshot:
         for tag in sorted(self.tags):
             for row in self.tags[tag].tolist():
                 found.setdefault(row, []).append(tag)
-        return found
-
-
-class Watch:
-    """Gives the snapshot of a store as it is now, or for a moment as it was, while a run holds the database."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
-        self._lock = threading.Lock()
-        self._loading: Future[None] | None = None
-        self._current: Snapshot | None = None
-        self._signature: object = None
-
-    def snapshot(self) -> Snapshot:
-        """The snapshot; an older one when fresh rows cannot be had within a moment. Raises StoreError for no store."""
-        current = self._current
-        if current is not None and self._signature == self._signature_now():
-            return current
-        with contextlib.suppress(StillLoading):
-            self._load().result(_PATIENCE_SECONDS if current else None)
-        assert self._current is not None
-        return self._current
-
-    def fresh(self) -> Snapshot:
-        """The snapshot with everything that was written before the call."""
-        loading = self._loading
-        if loading is not None:
-            loading.exception()
-        self._load().result()
-        assert self._current is not None
-        return self._current
-
-    def _load(self) -> "Future[None]":
-        with self._lock:
-            if self._loading is None or self._loading.done():
-                self._loading = self._loader.submit(self._read)
-            return self._loading
-
-    def _read(self) -> None:
-        signature = self._signature_now()
-        if self._current is None or signature != self._signature:
-            self._current = load_snapshot(self.store, self._current)
-            self._signature = signature
-
-    def _signature_now(self) -> object:
-        found = []
-        for path in (self.store.database, self.store.database.with_name(self.store.database.name + ".wal")):
-            try:
-                stat = path.stat()
-            except FileNotFoundError:
-                continue
-            found.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
         return found
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from dedup_assets.core import schema
@@ -89,11 +88,12 @@ class WhatIf:
                 strict=True,
             )
         ]
+        content_of = self._contents_of_all_in(automatic, near, bound)
         problem = None
         try:
-            collected = collect(automatic, near, bound, self._content_of)
+            collected = collect(automatic, near, bound, content_of)
         except NoSurvivorError as error:
-            problem, collected = str(error), collect(automatic, near, [], self._content_of)
+            problem, collected = str(error), collect(automatic, near, [], content_of)
         leave, come_back = self._changes(snapshot, collected.removals)
         near_images = scores.label == NEAR_DUPLICATE_LABEL
         return Outcome(
@@ -107,6 +107,20 @@ class WhatIf:
             come_back=come_back,
             problem=problem,
         )
+
+    def _contents_of_all_in(
+        self, automatic: Sequence[Removal], near: Sequence[NearPair], bound: Sequence[BoundDecision]
+    ) -> dict[str, str]:
+        """The content of every image that is spoken of and of its identical ones: nobody else's fate is open."""
+        named = {image for removal in automatic for image in (removal.image_id, removal.keeper_id)}
+        named |= {image for pair in near for image in (pair.image_a, pair.image_b)}
+        named |= {image for entry in bound for image in (*entry.image_ids, entry.duplicate_of)}
+        row_of, content = self.gallery.row_of, self.gallery.content
+        rows = np.array([row_of[image] for image in named if image is not None], np.int64)
+        spoken_of = np.zeros(len(content), bool)
+        spoken_of[content[rows]] = True
+        rows = self._rows[spoken_of[content[self._rows]]]
+        return dict(zip(self.gallery.ids[rows].tolist(), content[rows].astype(str).tolist(), strict=True))
 
     def _score(self, thresholds: Thresholds) -> Scores:
         if thresholds not in self._scored:
@@ -126,17 +140,16 @@ class WhatIf:
         self, snapshot: Snapshot, removals: Mapping[str, Removal]
     ) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
         """Images that leave, and images that come back, each by path."""
-        row_of = self.gallery.row_of
-        before = snapshot.in_force.drop_duplicates("image_id", keep="last").set_index("image_id")
+        row_of, before = self.gallery.row_of, snapshot.removed_for
         leave = [
             Change(row_of[image], row_of.get(removal.keeper_id or "", -1), removal.distance)
             for image, removal in sorted(removals.items())
-            if image not in before.index
+            if image not in before
         ]
-        back = before[~before.index.isin(removals.keys())].sort_index()
         come_back = [
-            Change(row_of[str(image)], row_of.get(str(keeper), -1), None if pd.isna(distance) else float(distance))
-            for image, keeper, distance in zip(back.index, back["keeper_id"], back["distance"], strict=True)
+            Change(row_of[image], row_of.get(keeper or "", -1), distance)
+            for image, (keeper, distance) in sorted(before.items())
+            if image not in removals
         ]
         return tuple(leave), tuple(come_back)
 

@@ -4,6 +4,7 @@ Says how it goes on standard output, one JSON object a line: `line` a sentence, 
 it is done, at the end `done` or `failed`.
 """
 
+import contextlib
 import json
 import sys
 
@@ -51,8 +52,9 @@ def used_thresholds(store: Store) -> Thresholds:
 
 
 def _tell(**said: object) -> None:
-    sys.stdout.write(json.dumps(said) + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # whoever listened is gone; the run goes on
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from dedup_assets.core.decision_file import DecisionFile, NewDecision
 from dedup_assets.core.groups import Groups
 from dedup_assets.core.resembling import Resembling
 from dedup_assets.core.review import Review
-from dedup_assets.core.snapshot import Snapshot, Watch
+from dedup_assets.core.snapshot import Snapshot
 from dedup_assets.core.store import Store
+from dedup_assets.core.watch import Watch
 from dedup_assets.core.whatif import WhatIf
 from dedup_assets.explorer.job import Job
 

@@ -11,7 +11,7 @@ from dedup_assets.core.datasets import MANIFEST_COLUMNS, REMOVED_COLUMNS, Datase
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
-from dedup_assets.core.steps.inputs import readable
+from dedup_assets.core.steps.inputs import check_scored, readable
 from dedup_assets.core.steps.record import (
     DEDUPLICATED_DATASET,
     DUPLICATES,
@@ -58,13 +58,13 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
             removed=written.removed,
             created=written.created,
             changed=written.created,
-            version=written.version,
+            version=f"{written.name}/{written.version}",
         )
 
         def rows() -> dict[Table, pd.DataFrame]:
             return {schema.DATASETS: _with_version(store.read(schema.DATASETS), project, written, run)}
 
-        return finish(project, DEDUPLICATED_DATASET, written.version, summary, asdict(project.recipe), run, rows)
+        return finish(project, DEDUPLICATED_DATASET, summary.version, summary, asdict(project.recipe), run, rows)
 
 
 def dataset_frames(project: Project, selected: Collection[str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -75,16 +75,17 @@ def dataset_frames(project: Project, selected: Collection[str] | None = None) ->
     """
     images = readable(project)
     scores = project.store.read(schema.SCORES)
+    check_scored(images, scores)
     tags = project.store.read(schema.TAGS)
     active = project.store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
     stays = ~images["image_id"].isin(active["image_id"] if selected is None else selected)
     stays = stays if selected is None else ~stays
     left_out = images.loc[~stays, ["image_id", "file_hash"]]
     removed = left_out.merge(active, on="image_id", how="left").sort_values("image_id", ignore_index=True)
-    removed["reason"] = removed["reason"].fillna(NOT_SELECTED)
+    removed["reason"] = removed["reason"].astype(object).fillna(NOT_SELECTED)
     kept = images[stays].merge(scores, on="image_id", how="left")
     by_image = tags.sort_values("tag").groupby("image_id")["tag"].agg(";".join)
-    kept["tags"] = kept["image_id"].map(by_image).fillna("")
+    kept["tags"] = kept["image_id"].map(by_image).astype(object).fillna("")
     return kept.sort_values("image_id", ignore_index=True)[list(MANIFEST_COLUMNS)], removed[list(REMOVED_COLUMNS)]
 
 

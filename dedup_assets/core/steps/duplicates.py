@@ -13,8 +13,16 @@ from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
 from dedup_assets.core.settings import DUPLICATES_TAG, Thresholds
-from dedup_assets.core.steps.inputs import content_of
-from dedup_assets.core.steps.record import DUPLICATES, EMBEDDINGS, UNIQUENESS_SCORES, StepSummary, done, unless_done
+from dedup_assets.core.steps.inputs import check_scored, content_of
+from dedup_assets.core.steps.record import (
+    DUPLICATES,
+    EMBEDDINGS,
+    RAW_IMAGES,
+    UNIQUENESS_SCORES,
+    StepSummary,
+    done,
+    unless_done,
+)
 from dedup_assets.core.store import version_of
 
 
@@ -36,12 +44,14 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
     """duplicates: the Duplicates collection, as tags, with every change recorded in removals."""
     store = project.store
     with store.exclusively(run.say):
-        before, embedded = done(project, UNIQUENESS_SCORES, EMBEDDINGS)
+        before, embedded, scanned = done(project, UNIQUENESS_SCORES, EMBEDDINGS, RAW_IMAGES)
         settings = {"decisions": str(project.decisions_file)}
-        version = version_of(before.output_version, before.settings, file_version(project.decisions_file))
+        decided = file_version(project.decisions_file)
+        version = version_of(scanned.output_version, before.output_version, before.settings, decided)
 
         def compute() -> tuple[CollectionSummary, dict[Table, pd.DataFrame]]:
             images, scores = store.read(schema.IMAGES), store.read(schema.SCORES)
+            check_scored(images[images["status"] == "ok"], scores)
             thresholds = Thresholds(**json.loads(before.settings)["thresholds"])
             bound = _bound_decisions(project, images)
             contents = content_of(images)

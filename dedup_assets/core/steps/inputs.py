@@ -8,7 +8,7 @@ from dedup_assets.core import schema
 from dedup_assets.core.embedders import Embedder
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
-from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, done
+from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, UNIQUENESS_SCORES, done
 
 
 def readable(project: Project) -> pd.DataFrame:
@@ -22,6 +22,12 @@ def distinct_contents(images: pd.DataFrame) -> pd.DataFrame:
     """One row for each content, by content_id, with the first image whose very file it is named after."""
     named = images[images["file_hash"] == images["content_id"]]
     return named.sort_values("image_id").drop_duplicates("content_id").sort_values("content_id", ignore_index=True)
+
+
+def check_scored(images: pd.DataFrame, scores: pd.DataFrame) -> None:
+    """Raise DedupError unless the readable `images` are those that have scores."""
+    if set(images["image_id"]) != set(scores["image_id"]):
+        raise DedupError(f"the images changed since they were scored; materialise '{UNIQUENESS_SCORES}' first")
 
 
 def stored_vectors(project: Project, embedder: Embedder, contents: pd.DataFrame) -> NDArray[np.int8]:

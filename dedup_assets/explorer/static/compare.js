@@ -1,5 +1,5 @@
 // Two pictures on the stage: side by side, by turns, wiped over one another, or what differs between them.
-import { baseName, fileSize, h, imagePage, picture, score, thumb } from "/static/dom.js";
+import { baseName, fileSize, h, imagePage, picture, plural, score, thumb } from "/static/dom.js";
 
 const SIDE = 1280;
 export const MODES = ["side", "flicker", "swipe", "difference"];
@@ -36,7 +36,7 @@ function facts(image, other) {
     h("b", { class: better(image.bytes, other.bytes) }, fileSize(image.bytes)),
     h("span", {}, image.format ?? ""),
     image.split ? h("span", {}, image.split) : null,
-    image.copies ? h("span", {}, `and ${image.copies} of it removed as duplicates`) : null,
+    image.copies ? h("span", {}, `${plural(image.copies, "duplicate")} of it removed`) : null,
     image.tags.length ? h("span", {}, image.tags.join(", ")) : null);
 }
 

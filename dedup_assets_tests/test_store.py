@@ -1,0 +1,296 @@
+"""The store under two processes, kills, missing rights and a full disk. Real DuckDB throughout."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from dedup_assets.core import schema
+from dedup_assets.core import store as store_module
+from dedup_assets.core.errors import StoreError
+from dedup_assets.core.store import StepRecord, Store, content_version, default_store, version_of
+
+spawned = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def tags(*images, reason="r"):
+    rows = [(image, "Duplicates", reason, "run", datetime(2024, 1, 1)) for image in images]
+    return pd.DataFrame(rows, columns=schema.TAGS.names)
+
+
+def facts(**values):
+    return pd.DataFrame({"key": list(values), "value": list(values.values())})
+
+
+def note(step="raw_images", version="1"):
+    return StepRecord(step, "in", version, "{}", "{}", "run", datetime(2024, 1, 1))
+
+
+def in_process(code, *arguments):
+    """A process that runs the code and prints 'ready' when it has come so far."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import sys, time\nfrom dedup_assets.core.store import Store\n{code}", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+# ---- tables
+
+
+def test_rows_come_back_as_they_were_written(store):
+    store.replace({schema.TAGS: tags("b", "a", 'quote"', "new\nline", "späß ✓")})
+    assert store.read(schema.TAGS)["image_id"].tolist() == ["b", "a", 'quote"', "new\nline", "späß ✓"]
+
+
+def test_every_table_has_its_columns_before_anything_is_written(store):
+    for table in schema.TABLES:
+        assert store.read(table).columns.tolist() == table.names
+        assert len(store.read(table)) == 0
+
+
+def test_missing_values_stay_missing(store):
+    store.replace({schema.PAIRS: pd.DataFrame({name: [None] for name in schema.PAIRS.names})})
+    assert store.read(schema.PAIRS).isna().all(axis=None)
+
+
+def test_replace_puts_all_its_rows_anew_and_append_adds(store):
+    store.replace({schema.META: facts(a="1", b="2")})
+    store.replace({schema.META: facts(c="3")})
+    store.append(schema.META, facts(d="4"))
+    assert store.read(schema.META)["key"].tolist() == ["c", "d"]
+
+
+def test_rows_can_be_asked_for_by_condition(store):
+    store.replace({schema.META: facts(a="1", b="2")})
+    assert store.read(schema.META, "key = ?", ("b",))["value"].tolist() == ["2"]
+
+
+def test_a_step_is_remembered_as_last_noted(store):
+    store.replace({}, note(version="1"))
+    store.replace({}, note(version="2"))
+    assert store.step("raw_images") == note(version="2")
+    assert store.step("embeddings") is None
+
+
+def test_a_fact_is_remembered(store):
+    assert store.fact("root") is None
+    store.set_fact("root", "a")
+    store.set_fact("root", "b")
+    assert store.fact("root") == "b"
+
+
+def test_a_write_that_raises_is_undone(store):
+    store.replace({schema.META: facts(a="1")})
+
+    def half_way():
+        with store.connect(write=True) as db:
+            db.execute("DELETE FROM meta")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        half_way()
+    assert store.fact("a") == "1"
+
+
+def test_several_tables_and_the_step_are_written_together_or_not_at_all(store):
+    store.replace({schema.META: facts(a="1")}, note(version="1"))
+    bad = pd.DataFrame({name: ["text"] for name in schema.PAIRS.names})
+    with pytest.raises(Exception, match=r"text|double"):
+        store.replace({schema.META: facts(a="2"), schema.PAIRS: bad}, note(version="2"))
+    assert store.fact("a") == "1"
+    assert store.step("raw_images").output_version == "1"
+
+
+def test_a_store_that_was_never_written_says_so_when_opened(store):
+    assert not store.exists()
+    said = r"there is no store at '.*'; run 'dedup-assets run IMAGES' first"
+    with pytest.raises(StoreError, match=said), store.connect():
+        pass
+
+
+def test_nothing_is_held_open_between_calls(store):
+    store.set_fact("a", "1")
+    with duckdb.connect(str(store.database)) as db:
+        assert db.execute("SELECT value FROM meta").fetchone() == ("1",)
+
+
+def test_the_store_is_named_by_the_environment_or_lies_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEDUP_STORE", str(tmp_path / "named"))
+    assert default_store().folder == tmp_path / "named"
+    monkeypatch.delenv("DEDUP_STORE")
+    monkeypatch.chdir(tmp_path)
+    assert default_store().folder == tmp_path / "dedup_store"
+
+
+# ---- versions
+
+
+def test_versions_change_with_any_part():
+    assert version_of("a", 1) == version_of("a", 1)
+    assert len({version_of("a", 1), version_of("a", 2), version_of("a"), version_of(1, "a")}) == 4
+
+
+def test_the_version_of_rows_is_the_same_before_they_are_written_and_after(store):
+    frame = pd.DataFrame({"image_id": ["a", "b"], "width": [1, None], "scaled": [True, None], "error": [None, "x"]})
+    frame = frame.reindex(columns=schema.IMAGES.names)
+    frame[["modified_at", "first_seen_at"]] = pd.Timestamp("2024-01-01")
+    store.replace({schema.IMAGES: frame})
+    assert content_version(schema.IMAGES, frame) == content_version(schema.IMAGES, store.read(schema.IMAGES))
+    whole = frame.assign(width=np.array([1, 2]), scaled=np.array([True, False]))
+    store.replace({schema.IMAGES: whole})
+    assert content_version(schema.IMAGES, whole) == content_version(schema.IMAGES, store.read(schema.IMAGES))
+
+
+def test_the_version_of_rows_changes_with_content_and_not_with_times_and_runs():
+    rows = tags("a", "b")
+    later = rows.assign(run_id="another", tagged_at=datetime(2025, 1, 1))
+    versions = [content_version(schema.TAGS, frame) for frame in (rows, later, tags("a"), tags("a", "b", reason="x"))]
+    assert versions[0] == versions[1]
+    assert len(set(versions)) == 3
+    assert content_version(schema.TAGS, tags("b", "a")) not in versions
+
+
+# ---- two processes
+
+
+def count_up(folder, times):
+    store = Store(folder)
+    for _ in range(times):
+        with store.exclusively():
+            store.set_fact("count", str(int(store.fact("count") or 0) + 1))
+            store.append(schema.TAGS, tags(f"{os.getpid()}"))
+
+
+def test_two_writers_lose_nothing(store):
+    writers = [spawned.Process(target=count_up, args=(store.folder, 8)) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert store.fact("count") == "16"
+    assert store.read(schema.TAGS)["image_id"].value_counts().tolist() == [8, 8]
+
+
+HOLD = """
+with Store(sys.argv[1]).exclusively():
+    print("ready", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_a_second_run_waits_for_the_first_and_says_so_once(store):
+    holder = in_process(HOLD, str(store.folder), "1")
+    heard = []
+    with store.exclusively(heard.append):
+        assert holder.wait(30) == 0
+    assert heard == [f"another run is using the store '{store.folder}'; waiting for it to end"]
+
+
+def test_a_run_that_waited_too_long_says_so(store, monkeypatch):
+    monkeypatch.setattr(store_module, "_WAIT_SECONDS", 0.2)
+    holder = in_process(HOLD, str(store.folder), "60")
+    with pytest.raises(StoreError, match="still in use by another run"), store.exclusively():
+        pass
+    holder.kill()
+    holder.wait()
+
+
+def test_a_killed_holder_counts_as_gone(store):
+    holder = in_process(HOLD, str(store.folder), "60")
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    heard = []
+    with store.exclusively(heard.append):
+        pass
+    assert heard == []
+
+
+def test_exclusive_use_may_be_nested(store):
+    with store.exclusively(), store.exclusively():
+        store.set_fact("a", "1")
+    assert store.fact("a") == "1"
+
+
+def test_two_threads_exclude_each_other(store):
+    inside, most = [], []
+
+    def work():
+        with Store(store.folder).exclusively():
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
+
+
+WRITE = """
+with Store(sys.argv[1]).connect(write=True) as db:
+    db.execute("DELETE FROM meta")
+    db.execute("INSERT INTO meta VALUES ('a', '2')")
+    print("ready", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_reading_waits_until_another_process_has_written(store):
+    store.set_fact("a", "1")
+    writer = in_process(WRITE, str(store.folder), "0.7")
+    assert store.fact("a") == "2"
+    assert writer.wait(30) == 0
+
+
+def test_a_writer_killed_inside_its_transaction_leaves_what_was_there(store):
+    store.set_fact("a", "1")
+    writer = in_process(WRITE, str(store.folder), "60")
+    writer.kill()
+    writer.wait()
+    assert store.fact("a") == "1"
+    store.set_fact("a", "3")
+    assert store.fact("a") == "3"
+
+
+def test_a_store_that_was_being_created_when_killed_can_be_used(store):
+    writer = in_process(WRITE, str(store.folder), "60")
+    writer.kill()
+    writer.wait()
+    assert store.fact("a") is None
+    store.set_fact("a", "1")
+    assert store.fact("a") == "1"
+
+
+def test_the_database_appears_whole(store, monkeypatch):
+    seen = []
+    connect = duckdb.connect
+
+    def watched(path, **more):
+        seen.append(store.exists())
+        return connect(path, **more)
+
+    monkeypatch.setattr(duckdb, "connect", watched)
+    store.set_fact("a", "1")
+    assert seen[0] is False, "the first file is made under another name"
+    assert seen[-1] is True
