@@ -148,8 +148,8 @@ def export(what: str, output: Path | None, store: Path | None) -> None:
 @cli.command()
 @STORE_OPTION
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=EXPLORER_PORT, show_default=True, help="Port to listen on.")
-def explore(store: Path | None, host: str, port: int) -> None:
+@click.option("--port", type=int, help=f"Port to listen on.  [default: the first free one from {EXPLORER_PORT} on]")
+def explore(store: Path | None, host: str, port: int | None) -> None:
     """Open the Explorer: look, compare, decide, in the browser."""
     from dedup_assets.explorer.server import serve
 

@@ -1,7 +1,7 @@
 """The plugin's face in a defs.yaml: one component instance for each dataset."""
 
 import dagster as dg
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from dedup_assets.assets import GROUP
 from dedup_assets.build import build_dedup_defs
@@ -53,7 +53,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     key_prefix of its own.
     """
 
-    model_config = {"extra": "forbid"}
+    model_config = ConfigDict(extra="forbid")
 
     images: str = Field(description=IMAGES_HELP)
     store: str | None = Field(default=None, description=STORE_HELP)

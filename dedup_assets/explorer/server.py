@@ -8,10 +8,11 @@ import uvicorn
 from starlette.applications import Starlette
 
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.settings import EXPLORER_PORT
 from dedup_assets.core.store import Store
 from dedup_assets.explorer.app import create_app
 
-DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
+DEFAULT_HOST = "127.0.0.1"
 _TRIED_PORTS = 20
 
 
@@ -23,7 +24,7 @@ def serve(
 ) -> None:
     """Serve the Explorer of a store until interrupted; `on_ready` is given its address once it answers.
 
-    Without a `port` the first free one from DEFAULT_PORT on is taken; 0 means any. Raises DedupError when the store is
+    Without a `port` the first free one from EXPLORER_PORT on is taken; 0 means any. Raises DedupError when the store is
     not there or the port is taken.
     """
     app = create_app(store, hosts=[host])
@@ -45,7 +46,7 @@ def serve(
 
 def _listen(host: str, port: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    wanted = range(DEFAULT_PORT, DEFAULT_PORT + _TRIED_PORTS) if port is None else [port]
+    wanted = range(EXPLORER_PORT, EXPLORER_PORT + _TRIED_PORTS) if port is None else [port]
     for candidate in wanted:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
