@@ -270,7 +270,7 @@ def folders_and_decisions(draw):
     return folder, decisions
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(folders_and_decisions())
 def test_every_removed_image_leads_to_one_that_stays_or_was_discarded(case):
     folder, decisions = case
@@ -288,7 +288,7 @@ def test_every_removed_image_leads_to_one_that_stays_or_was_discarded(case):
             assert end.keeper_id not in removals
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(folders_and_decisions())
 def test_what_is_named_is_done(case):
     folder, decisions = case
@@ -306,7 +306,7 @@ def test_what_is_named_is_done(case):
             assert removals[image].keeper_id == entry.duplicate_of
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(folders_and_decisions(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_lines_does_not_matter(case, random):
     folder, decisions = case

@@ -60,7 +60,7 @@ def test_the_files_are_never_touched(chain):
     assert state() == before
 
 
-@pytest.mark.parametrize("count", [1, 2, 31])
+@pytest.mark.parametrize("count", [1, 31])
 def test_of_n_identical_images_one_stays(tmp_path, count):
     chain = chain_in(tmp_path)
     for number in range(count):
@@ -141,7 +141,15 @@ def delete_and_rename(folder):
     rename(folder)
 
 
-@pytest.mark.parametrize("edits", [[add_and_break], [delete_and_rename], [change], [add, change, delete, rename]])
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [add_and_break],
+        [delete_and_rename],
+        [change],
+        pytest.param([add, change, delete, rename], marks=pytest.mark.slow),
+    ],
+)
 def test_an_incremental_run_equals_a_fresh_one(ran, edits):
     ran.settings["keeper_order"] = WITHOUT_TIMES
     for edit in edits:

@@ -2,7 +2,7 @@
 
     python -m dedup_assets_tests.benchmarks.whole_run IMAGES [--placement symlink]
 
-Each figure is the CPU time (user and system) of a process of its own on one core, so that ratios hold on a busy machine.
+Each figure is the CPU time (user and system) of a process of its own on one core: ratios hold on a busy machine.
 The fixed cost is that of a run on ten of the files.
 """
 
