@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup_assets.core.borders import Box, inside_borders
+
 Grey = NDArray[np.float32]
 Matrix = NDArray[np.float64]
-Box = tuple[float, float, float, float]
 
 INVERSE_LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
@@ -25,7 +26,6 @@ _FAR_BEHIND = 0.2  # correlation; a start this far behind the best is not tried
 _START_LENGTH = 1000.0  # of the crops compared to choose a start
 _COARSE_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 1e-3)
 _FINE_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 15, 1e-3)
-_PLAIN, _LEAST_INSIDE = 20, 28  # a border's lines vary less (grey levels); pixels that are left between borders
 _UNMOVED: Matrix = np.eye(3)
 
 
@@ -41,7 +41,7 @@ class Crops:
 def crops(grey: NDArray[np.uint8]) -> Crops:
     """The crops of a square picture that an alignment may start from."""
     small = cv2.resize(grey, (2 * _START_SIZE, 2 * _START_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    inside = _inside_borders(grey)
+    inside = inside_borders(grey)
     size = (_START_SIZE, _START_SIZE)
     cut = [cv2.warpAffine(small, matrix, size, flags=INVERSE_LINEAR) for matrix in (*_CUTS, _cut(inside))]
     starts = np.stack(cut).reshape(len(cut), -1).astype(np.float64)
@@ -179,31 +179,3 @@ def _cut(box: Box) -> Matrix:
 
 
 _CUTS = tuple(_cut(box) for box in _BOXES)
-
-
-def _inside_borders(grey: NDArray[np.uint8]) -> Box:
-    """The box within plain borders: letterboxes, frames, margins with or without text."""
-    rows, columns = slice(0, len(grey)), slice(0, len(grey))
-    for _ in range(2):  # a bar that spans the whole width can hide that the sides are plain
-        rows = _longest(~_plain(grey[:, columns]))
-        columns = _longest(~_plain(grey[rows].T))
-    edges = (rows.start, rows.stop, columns.start, columns.stop)
-    top, bottom, left, right = (edge / len(grey) for edge in edges)
-    return top, bottom, left, right
-
-
-def _plain(lines: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether nine tenths of each line are of one light."""
-    ends = lines.shape[1] // 20
-    ordered = np.sort(lines, axis=1).astype(np.int16)
-    return np.asarray(ordered[:, -1 - ends] - ordered[:, ends] <= _PLAIN)
-
-
-def _longest(busy: NDArray[np.bool_]) -> slice:
-    """The longest run of lines that are not plain; all of them where it is short."""
-    edges = np.flatnonzero(np.diff(busy, prepend=False, append=False))
-    lengths = edges[1::2] - edges[::2]
-    if not len(lengths) or lengths.max() < _LEAST_INSIDE:
-        return slice(0, len(busy))
-    longest = int(lengths.argmax())
-    return slice(int(edges[2 * longest]), int(edges[2 * longest + 1]))

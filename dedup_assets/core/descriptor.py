@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup_assets.core.borders import inside_borders, plain
 from dedup_assets.core.embedders import DEFAULT_EMBEDDER, Calibration
 from dedup_assets.core.images import SKETCH_SIZE
 
@@ -43,8 +44,6 @@ _FAINT = 4.0  # grey levels; light that varies less is not scaled up to full
 _FAINT_LOCALLY = 6.0  # grey levels, within a neighbourhood of cells
 _FAINT_COLOUR = 12.75 * math.sqrt(2) * _COLOUR_GRID  # grey levels, over all colour cells
 _FLAT = 3.0  # grey levels; where a picture varies no more, its mean colour stands for it
-_PLAIN = 20  # grey levels; a line whose middle nine tenths stay within is a border
-_LEAST_INSIDE = 14  # pixels of the sketch, on each side, that are left between borders
 _FEATURE_SCALE = 8192.0  # features are rounded to integers of this scale
 _SUM_SCALE = 1024.0
 _CHUNK = 32
@@ -161,37 +160,10 @@ def _trimmed(light: NDArray[np.int32]) -> list[tuple[Span, Span]]:
     whole = (_SPANS[0], _SPANS[0])
     boxes = [whole] * len(light)
     sides = np.stack([light[:, 0], light[:, -1], light[:, :, 0], light[:, :, -1]], axis=1)
-    for place in np.flatnonzero(_plain(sides).any(axis=1)).tolist():
-        boxes[place] = _inside(light[place])
+    for place in np.flatnonzero(plain(sides).any(axis=1)).tolist():
+        top, bottom, left, right = inside_borders(light[place])
+        boxes[place] = (top, bottom), (left, right)
     return boxes
-
-
-def _inside(light: NDArray[np.int32]) -> tuple[Span, Span]:
-    rows, columns = slice(0, SKETCH_SIZE), slice(0, SKETCH_SIZE)
-    for _ in range(2):  # a bar that spans the whole width can hide that the sides are plain
-        rows = _longest(~_plain(light[:, columns]))
-        columns = _longest(~_plain(light[rows].T))
-    return (rows.start / SKETCH_SIZE, rows.stop / SKETCH_SIZE), (
-        columns.start / SKETCH_SIZE,
-        columns.stop / SKETCH_SIZE,
-    )
-
-
-def _plain(lines: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """(..., length) -> (...): whether nine tenths of a line are of one light."""
-    ends = lines.shape[-1] // 20
-    ordered = np.sort(lines, axis=-1)
-    return np.asarray(ordered[..., -1 - ends] - ordered[..., ends] <= _PLAIN)
-
-
-def _longest(busy: NDArray[np.bool_]) -> slice:
-    """The longest run of lines that are not plain; all of them where it is short."""
-    edges = np.flatnonzero(np.diff(busy, prepend=False, append=False))
-    lengths = edges[1::2] - edges[::2]
-    if not len(lengths) or lengths.max() < _LEAST_INSIDE:
-        return slice(0, len(busy))
-    longest = int(lengths.argmax())
-    return slice(int(edges[2 * longest]), int(edges[2 * longest + 1]))
 
 
 def _features(seen: _Seen) -> Float:
