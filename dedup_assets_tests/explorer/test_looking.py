@@ -15,9 +15,7 @@ from dedup_assets.core.project import remembered
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps import score_uniqueness
-from dedup_assets_tests.explorer_support import BROKEN, COPIES, apply_decisions, made, page, store
-
-__all__ = ["made", "page", "store"]
+from dedup_assets_tests.explorer.support import BROKEN, COPIES, apply_decisions
 
 
 def test_the_duplicates_shortcut_holds_the_duplicates_and_no_keeper(page):

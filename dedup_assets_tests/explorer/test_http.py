@@ -7,9 +7,7 @@ import time
 import pytest
 
 from dedup_assets.core import schema
-from dedup_assets_tests.explorer_support import BROKEN, GROUPS, HOSTILE, Page, made, page, store
-
-__all__ = ["made", "page", "store"]
+from dedup_assets_tests.explorer.support import BROKEN, GROUPS, HOSTILE, Page
 
 
 def hash_of(page, image_id):

@@ -12,9 +12,7 @@ from dedup_assets.core.decision_file import DecisionFile, NewDecision
 from dedup_assets.core.decisions import read_decisions
 from dedup_assets.core.errors import DecisionError
 from dedup_assets.core.project import remembered
-from dedup_assets_tests.explorer_support import COPIES, GROUPS, HOSTILE, apply_decisions, made, page, store
-
-__all__ = ["made", "page", "store"]
+from dedup_assets_tests.explorer.support import COPIES, GROUPS, HOSTILE, apply_decisions
 
 HANDWRITTEN = 'decision,image_id,mood\r\nkeep,train/6.png,sunny\r\n\r\nKeep,"odd, name.png","two\r\nlines"\r\n'
 

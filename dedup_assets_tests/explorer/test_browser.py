@@ -10,23 +10,9 @@ import pytest
 
 from dedup_assets.core import schema
 from dedup_assets.core.project import remembered
-from dedup_assets_tests.explorer_support import (
-    BROKEN,
-    COPIES,
-    GROUPS,
-    HOSTILE,
-    Process,
-    address,
-    apply_decisions,
-    chromium,
-    made,
-    store,
-    tab,
-)
+from dedup_assets_tests.explorer.support import BROKEN, COPIES, GROUPS, HOSTILE, Process, apply_decisions
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-__all__ = ["address", "chromium", "made", "store", "tab"]
 
 
 def total(tab):
