@@ -63,7 +63,7 @@ def cli() -> None:
     show_default=True,
     help=NEAR_DUPLICATE_THRESHOLD.help,
 )
-@click.option("--decisions", type=click.Path(path_type=Path), help=DECISIONS_HELP)
+@click.option("--decisions", type=click.Path(path_type=Path, exists=True, dir_okay=False), help=DECISIONS_HELP)
 @click.option("--embedder", default="thumbnail", show_default=True, help=EMBEDDER_HELP)
 @click.option("--second-stage/--no-second-stage", default=True, show_default=True, help=SECOND_STAGE_HELP)
 @click.option("--keeper-order", help=KEEPER_ORDER_HELP + " Separated by commas.")
@@ -143,6 +143,37 @@ def export(what: str, output: Path | None, store: Path | None) -> None:
         click.echo(f"{len(frame):,} rows in {output}")
     else:
         frame.to_csv(sys.stdout, index=False)
+
+
+@cli.command()
+@click.argument("images", type=click.Path(path_type=Path))
+@click.option("--embedder", default="thumbnail", show_default=True, help=EMBEDDER_HELP)
+@click.option("--second-stage/--no-second-stage", default=True, show_default=True, help=SECOND_STAGE_HELP)
+@click.option(
+    "--photos",
+    type=click.IntRange(4),
+    default=60,
+    show_default=True,
+    help="Images to plant edits in, chosen by a hash of their names.",
+)
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    default=Path("calibration.png"),
+    show_default=True,
+    help="Where the picture of the curve goes, a PNG.",
+)
+@JSON_OPTION
+def calibrate(images: Path, embedder: str, second_stage: bool, photos: int, picture: Path, as_json: bool) -> None:
+    """Measure what a distance means on your own images, by planting edits in copies of them."""
+    from dedup_assets.calibrating import calibrate_with_progress, calibration_lines
+    from dedup_assets.core.calibration_picture import check_picture_path, draw_calibration
+
+    check_picture_path(picture, images)
+    report = calibrate_with_progress(images, embedder, second_stage=second_stage, photos=photos, quiet=as_json)
+    draw_calibration(report, picture)
+    told = {**asdict(report), "picture": str(picture)}
+    click.echo(json.dumps(told, indent=2) if as_json else "\n".join(calibration_lines(report, picture)))
 
 
 @cli.command()

@@ -117,3 +117,12 @@ def test_the_files_do_not_depend_on_when_they_are_written(shelf, tmp_path):
     names = sorted(path.name for path in shelf.folder.iterdir())
     assert names == sorted(path.name for path in other.folder.iterdir())
     assert all((shelf.folder / name).read_bytes() == (other.folder / name).read_bytes() for name in names)
+
+
+def test_a_key_asked_for_twice_gives_its_row_twice(tmp_path):
+    shelf = ArrayShelf(tmp_path, (2,), "float64")
+    keys = [f"{number:064x}" for number in (3, 1, 2)]
+    shelf.add(keys, np.array([[3.0, 3], [1, 1], [2, 2]]))
+    asked = [keys[1], keys[0], keys[1], keys[2], keys[1]]
+    assert shelf.read(asked)[:, 0].tolist() == [1, 3, 1, 2, 1]
+    assert shelf.missing(["f" * 64, keys[0], "f" * 64]) == ["f" * 64]

@@ -35,11 +35,11 @@ class ArrayShelf:
         self._write(f"{name}.keys.npy", packed)
 
     def missing(self, keys: Sequence[str]) -> list[str]:
-        """Those of `keys` that have no row yet, in the order given."""
+        """Those of `keys` that have no row yet, each once, in the order given."""
         known: set[bytes] = set()
         for shard_keys, _ in self._shards():
             known.update(shard_keys.tolist())
-        return [key for key in keys if key.encode() not in known]
+        return [key for key in dict.fromkeys(keys) if key.encode() not in known]
 
     def read(self, keys: Sequence[str]) -> NDArray[Any]:
         """(len(keys), *shape) rows in the order of `keys`. Raises KeyError naming the first key without a row."""
@@ -55,6 +55,9 @@ class ArrayShelf:
             targets = order[at[hits]]
             rows[targets] = shard_rows[hits]
             found[targets] = True
+        first = np.searchsorted(in_order, in_order)  # a key asked for again takes the row of its first place
+        again = np.flatnonzero(first != np.arange(len(wanted)))
+        rows[order[again]], found[order[again]] = rows[order[first[again]]], found[order[first[again]]]
         if not found.all():
             raise KeyError(f"no row for {wanted[np.argmin(found)].decode()}")
         return rows
