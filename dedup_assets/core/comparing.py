@@ -1,8 +1,9 @@
 """Candidate pairs to distances, one by one: full size where the vectors say 'same', aligned and local elsewhere."""
 
+import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,19 @@ def comparison_version() -> str:
     return f"{agreement.VERSION}-{fullsize.VERSION}"
 
 
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep OpenCV from splitting work that is already spread over threads: on small pictures that only costs."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
 class Comparer:
     """Distances of pairs of contents, remembered by the shelf it is given; a pair is compared once in its life."""
 
@@ -69,11 +83,13 @@ class Comparer:
         ]
         new = self._shelf.missing(keys)
         place = {key: row for row, key in enumerate(keys)}
+        compare = self._comparison(contents, first, second, vector_distance)
         for start in range(0, len(new), _CHUNK):
             rows = [place[key] for key in new[start : start + _CHUNK]]
-            self._prepare({contents[end[row]] for row in rows for end in (first, second)})
-            compare = self._comparison(contents, first, second, vector_distance)
-            self._shelf.add(new[start : start + _CHUNK], np.array(list(in_parallel(compare, rows, self._workers))))
+            with _one_thread_each():
+                self._prepare({contents[end[row]] for row in rows for end in (first, second)})
+                compared = np.array(list(in_parallel(compare, rows, self._workers)))
+            self._shelf.add(new[start : start + _CHUNK], compared)
             run.progress("comparing candidate pairs", start + len(rows), len(new))
         results = self._shelf.read(keys)
         return results[:, 0].astype(np.float64), results[:, 1].astype(np.float64)
