@@ -116,12 +116,12 @@ def why(image: str, store: Path | None, as_json: bool) -> None:
 @STORE_OPTION
 @JSON_OPTION
 def status(store: Path | None, as_json: bool) -> None:
-    """Show what a store holds and how fresh it is."""
+    """Show what a store holds, and when its dataset was last written."""
     from dedup_assets.core.report import overview
-    from dedup_assets.terminal import overview_lines
+    from dedup_assets.terminal import status_lines
 
     shown = overview(_existing(store))
-    click.echo(json.dumps(asdict(shown), indent=2, default=str) if as_json else "\n".join(overview_lines(shown)))
+    click.echo(json.dumps(asdict(shown), indent=2, default=str) if as_json else "\n".join(status_lines(shown)))
 
 
 @cli.command()

@@ -55,6 +55,12 @@ def overview_lines(shown: Overview) -> list[str]:
     return [f"  {name:<16} {number:>{width}}  {note}".rstrip() for name, number, note in rows]
 
 
+def status_lines(shown: Overview) -> list[str]:
+    """The same, and when the last dataset version was written."""
+    when = f"{shown.finished_at:%Y-%m-%d %H:%M} UTC" if shown.finished_at else "never: no run has got that far"
+    return [*overview_lines(shown), f"  written          {when}"]
+
+
 def summary_lines(store: Store, shown: Overview, decisions: Path, decoded: int | None = None) -> list[str]:
     """What a run ends with: the numbers, where everything is, and what to do next."""
     lines = [""]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -127,6 +128,7 @@ def test_status_tells_what_the_store_holds(store):
     code, out, _ = call("status", "--store", store)
     assert code == 0
     assert "kept" in out
+    assert re.search(r"written +\d{4}-\d\d-\d\d \d\d:\d\d UTC", out)
     assert json.loads(call("status", "--store", store, "--json")[1])["images"] == 51
 
 

@@ -11,7 +11,6 @@ from dedup_assets.core.steps.deduplicated_dataset import dataset_frames
 from dedup_assets.core.store import Store
 
 TABLES = {"images": schema.IMAGES, "scores": schema.SCORES, "pairs": schema.PAIRS, "tags": schema.TAGS}
-WHAT = ("kept", "removed", *TABLES)
 SUFFIXES = (".csv", ".parquet", ".json", ".txt")
 
 
