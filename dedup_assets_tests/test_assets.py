@@ -197,6 +197,7 @@ def test_a_second_run_decodes_nothing_and_keeps_every_data_version(images, own_s
     assert versions(first) == versions(second)
     assert metadata_of(second, "raw_images")["decoded_this_time"] == 0
     assert not any(metadata_of(second, asset)["changed"] for asset in CHAIN)
+    assert metadata_of(second, "duplicates")["newly_removed"] == 0
 
 
 def test_the_folder_is_observed_with_a_version_that_changes_with_its_files(images, tmp_path):

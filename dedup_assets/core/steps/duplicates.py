@@ -1,7 +1,7 @@
 """duplicates: the Duplicates collection, and its audit record."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
@@ -76,7 +76,8 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
             decisions = pd.DataFrame([_decision_row(entry) for entry in bound], columns=schema.DECISIONS.names)
             return summary, {schema.REMOVALS: removals, schema.TAGS: tags, schema.DECISIONS: decisions}
 
-        return unless_done(project, DUPLICATES, version, CollectionSummary, settings, run, compute)
+        summary = unless_done(project, DUPLICATES, version, CollectionSummary, settings, run, compute)
+        return summary if summary.changed else replace(summary, added=0, restored=0)  # those were of the run that did
 
 
 def _automatic(scores: pd.DataFrame, content_of: dict[str, str]) -> list[Removal]:
