@@ -5,14 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import dagster as dg
+from typing_extensions import Unpack
 
 from dedup_assets.assets import GROUP, build_assets
 from dedup_assets.checks import build_checks
-from dedup_assets.core.datasets import DatasetRecipe
-from dedup_assets.core.embedders import DEFAULT_EMBEDDER
-from dedup_assets.core.images import MAX_PIXELS
-from dedup_assets.core.keepers import KeeperPolicy
-from dedup_assets.core.project import Project, project_of
+from dedup_assets.core.project import Project, ProjectSettings, project_of
 from dedup_assets.core.run import Progress
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
 
@@ -26,39 +23,17 @@ def build_dedup_defs(
     key_prefix: str | Sequence[str] = (),
     duplicate_threshold: float = DUPLICATE_THRESHOLD.default,
     near_duplicate_threshold: float = NEAR_DUPLICATE_THRESHOLD.default,
-    embedder: str = DEFAULT_EMBEDDER,
-    second_stage: bool = True,
-    keeper_order: Sequence[str] = KeeperPolicy().order,
-    split_priority: Sequence[str] = (),
-    decisions: str | Path | None = None,
-    dataset_name: str = DatasetRecipe().name,
-    dataset_description: str = "",
-    placement: str = DatasetRecipe().placement,
-    max_pixels: int = MAX_PIXELS,
-    workers: int | None = None,
     group_name: str = GROUP,
     owners: Sequence[str] = (),
+    **settings: Unpack[ProjectSettings],
 ) -> dg.Definitions:
     """The assets, checks and job that deduplicate one folder of images.
 
     `store` defaults to $DEDUP_STORE, else ./dedup_store; `decisions` to decisions.csv in it. With a `key_prefix`
     several of these live in one deployment, each with a store of its own. Runs of one store share one Dagster pool.
-    Raises SettingsError for settings out of range.
+    `settings` are those of `ProjectSettings`. Raises SettingsError for settings out of range.
     """
-    project = project_of(
-        images,
-        store,
-        embedder=embedder,
-        second_stage=second_stage,
-        keeper_order=keeper_order,
-        split_priority=split_priority,
-        decisions=decisions,
-        dataset_name=dataset_name,
-        dataset_description=dataset_description,
-        placement=placement,
-        max_pixels=max_pixels,
-        workers=workers,
-    )
+    project = project_of(images, store, **settings)
     prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
     thresholds = Thresholds(duplicate_threshold, near_duplicate_threshold)
     return defs_of(project, thresholds, key_prefix=prefix, group_name=group_name, owners=owners)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from dedup_assets.core.calibrate import CalibrationReport, FalsePair, Recall, calibrate
-from dedup_assets.core.embedders import load_embedder
+from dedup_assets.core.calibration.calibrate import CalibrationReport, FalsePair, Recall, calibrate
+from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import NEAR_DUPLICATE_THRESHOLD
 

@@ -167,7 +167,7 @@ def export(what: str, output: Path | None, store: Path | None) -> None:
 def calibrate(images: Path, embedder: str, second_stage: bool, photos: int, picture: Path, as_json: bool) -> None:
     """Measure what a distance means on your own images, by planting edits in copies of them."""
     from dedup_assets.calibrating import calibrate_with_progress, calibration_lines
-    from dedup_assets.core.calibration_picture import check_picture_path, draw_calibration
+    from dedup_assets.core.calibration.picture import check_picture_path, draw_calibration
 
     check_picture_path(picture, images)
     report = calibrate_with_progress(images, embedder, second_stage=second_stage, photos=photos, quiet=as_json)

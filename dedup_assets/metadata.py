@@ -7,12 +7,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from dedup_assets.core.exploring.thumbnails import thumbnail
 from dedup_assets.core.listing import path_of
 from dedup_assets.core.report import Bar, ShownPair, histogram
 from dedup_assets.core.schema import IMAGES, Table
 from dedup_assets.core.settings import EXPLORER_PORT
 from dedup_assets.core.store import Store
-from dedup_assets.core.thumbnails import thumbnail
 
 SHOWN_PAIRS = 8  # pictures lie in the event log, so few and small
 _SIDE = 112

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from skimage import data
 
-from dedup_assets.core import agreement
-from dedup_assets.core.edits import EDITS, plant
+from dedup_assets.core.calibration.edits import EDITS, plant
+from dedup_assets.core.detection import agreement
 
 SAME = 0.05
 

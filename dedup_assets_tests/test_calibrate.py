@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from dedup_assets.cli import cli
-from dedup_assets.core.calibrate import LEAST_PHOTOS, PHOTOS, calibrate
-from dedup_assets.core.calibration_picture import check_picture_path, draw_calibration
-from dedup_assets.core.edits import EDITS
-from dedup_assets.core.embedders import Calibration, load_embedder
+from dedup_assets.core.calibration.calibrate import LEAST_PHOTOS, PHOTOS, calibrate
+from dedup_assets.core.calibration.edits import EDITS
+from dedup_assets.core.calibration.picture import check_picture_path, draw_calibration
+from dedup_assets.core.calibration.suggestion import FALSE_SHARE, suggest
+from dedup_assets.core.detection.embedders import Calibration, load_embedder
 from dedup_assets.core.errors import DedupError, NoImagesError
 from dedup_assets.core.run import Run
-from dedup_assets.core.suggestion import FALSE_SHARE, suggest
 from dedup_assets.demo import make_demo_images
 from dedup_assets_tests.pictures import photo, put, put_photos
 from dedup_assets_tests.test_cli import call

@@ -6,10 +6,10 @@ import pytest
 from PIL import Image, ImageOps
 from skimage import data
 
-from dedup_assets.core.descriptor import FEATURES, ThumbnailEmbedder, features, save_weights
-from dedup_assets.core.edits import EDITS, plant
+from dedup_assets.core.calibration.edits import EDITS, plant
+from dedup_assets.core.detection.descriptor import FEATURES, ThumbnailEmbedder, features, save_weights
+from dedup_assets.core.detection.neighbours import pair_distances, quantise
 from dedup_assets.core.images import SKETCH_SIZE, squash
-from dedup_assets.core.neighbours import pair_distances, quantise
 
 
 @pytest.fixture(scope="module")
@@ -107,5 +107,6 @@ def test_features_are_integers(noise):
 
 
 def test_importing_the_default_embedder_imports_no_torch():
-    code = "import sys, dedup_assets.core.descriptor as d; d.ThumbnailEmbedder(); sys.exit('torch' in sys.modules)"
+    module = "dedup_assets.core.detection.descriptor"
+    code = f"import sys, {module} as d; d.ThumbnailEmbedder(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from dedup_assets.core.edits import EDITS, plant
+from dedup_assets.core.calibration.edits import EDITS, plant
 
 
 @pytest.fixture(scope="module")

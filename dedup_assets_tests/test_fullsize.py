@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from skimage import data
 
-from dedup_assets.core.fullsize import compare_full
+from dedup_assets.core.detection.fullsize import compare_full
 
 SAME = 0.0001
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup_assets.core import neighbours
-from dedup_assets.core.embedders import Calibration
-from dedup_assets.core.neighbours import join, nearest_among, pair_distances, quantise
+from dedup_assets.core.detection import neighbours
+from dedup_assets.core.detection.embedders import Calibration
+from dedup_assets.core.detection.neighbours import join, nearest_among, pair_distances, quantise
 
 BENT = Calibration((0.0, 0.1, 1.0), (0.0, 0.5, 1.0))
 

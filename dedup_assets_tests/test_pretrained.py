@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from dedup_assets.core.embedders import load_embedder
+from dedup_assets.core.detection.embedders import load_embedder
+from dedup_assets.core.detection.pretrained import BACKBONES, TorchScriptEmbedder, TorchvisionEmbedder
 from dedup_assets.core.errors import EmbedderError
-from dedup_assets.core.pretrained import BACKBONES, TorchScriptEmbedder, TorchvisionEmbedder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
 

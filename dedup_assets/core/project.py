@@ -4,9 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypedDict
+
+from typing_extensions import Unpack
 
 from dedup_assets.core.datasets import DatasetRecipe
-from dedup_assets.core.embedders import DEFAULT_EMBEDDER, check_name
+from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, check_name
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
@@ -14,6 +17,21 @@ from dedup_assets.core.settings import MAX_PIXELS_SETTING
 from dedup_assets.core.store import Store, default_store
 
 _FACT = "project"
+
+
+class ProjectSettings(TypedDict, total=False):
+    """What a user may set beside the two folders; `settings.py` holds the words for each."""
+
+    embedder: str
+    second_stage: bool
+    keeper_order: Sequence[str]
+    split_priority: Sequence[str]
+    decisions: str | Path | None
+    dataset_name: str
+    dataset_description: str
+    placement: str
+    max_pixels: int
+    workers: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +64,28 @@ class Project:
         return self.decisions or self.store.decisions_file
 
 
-def project_of(
-    images: str | Path,
-    store: str | Path | None = None,
-    *,
-    embedder: str = DEFAULT_EMBEDDER,
-    second_stage: bool = True,
-    keeper_order: Sequence[str] = KeeperPolicy().order,
-    split_priority: Sequence[str] = (),
-    decisions: str | Path | None = None,
-    dataset_name: str = DatasetRecipe().name,
-    dataset_description: str = "",
-    placement: str = DatasetRecipe().placement,
-    max_pixels: int = MAX_PIXELS,
-    workers: int | None = None,
-) -> Project:
+def project_of(images: str | Path, store: str | Path | None = None, **settings: Unpack[ProjectSettings]) -> Project:
     """The project that a user's plain settings describe; paths may be relative or start with ~."""
+    unknown = set(settings) - set(ProjectSettings.__annotations__)
+    if unknown:
+        raise TypeError(f"there are no settings {sorted(unknown)}; there are {sorted(ProjectSettings.__annotations__)}")
+    policy, recipe, decisions = KeeperPolicy(), DatasetRecipe(), settings.get("decisions")
     return Project(
         images=Path(images).expanduser().absolute(),
         store=Store(store) if store else default_store(),
-        embedder=embedder,
-        second_stage=second_stage,
-        keepers=KeeperPolicy(tuple(keeper_order), tuple(split_priority)),
-        recipe=DatasetRecipe(dataset_name, dataset_description, placement),
+        embedder=settings.get("embedder", DEFAULT_EMBEDDER),
+        second_stage=settings.get("second_stage", True),
+        keepers=KeeperPolicy(
+            tuple(settings.get("keeper_order", policy.order)), tuple(settings.get("split_priority", ()))
+        ),
+        recipe=DatasetRecipe(
+            settings.get("dataset_name", recipe.name),
+            settings.get("dataset_description", recipe.description),
+            settings.get("placement", recipe.placement),
+        ),
         decisions=Path(decisions).expanduser().absolute() if decisions else None,
-        max_pixels=max_pixels,
-        workers=workers,
+        max_pixels=settings.get("max_pixels", MAX_PIXELS),
+        workers=settings.get("workers"),
     )
 
 

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from dedup_assets.core.browse import show
-from dedup_assets.core.collections import add_to_collection, duplicates_plan, remove_from_collection
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.selections import write_selection
+from dedup_assets.core.exploring.browse import show
+from dedup_assets.core.exploring.selections import write_selection
+from dedup_assets.core.exploring.snapshot import Rows, Snapshot
+from dedup_assets.core.exploring.tagging import add_to_collection, duplicates_plan, remove_from_collection
 from dedup_assets.core.settings import DUPLICATES_TAG
-from dedup_assets.core.snapshot import Rows, Snapshot
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import Body, text_in, texts_in, view_of, writes
 from dedup_assets.explorer.state import Explorer, explorer_of

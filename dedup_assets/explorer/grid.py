@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dedup_assets.core.browse import HISTOGRAM_BARS, facets, show
+from dedup_assets.core.exploring.browse import HISTOGRAM_BARS, facets, show
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import view_of, whole

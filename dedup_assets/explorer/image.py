@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dedup_assets.core.browse import similar
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.snapshot import Snapshot
+from dedup_assets.core.exploring.browse import similar
+from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.state import explorer_of
 from dedup_assets.explorer.tiles import tile

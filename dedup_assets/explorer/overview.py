@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dedup_assets.core.browse import HISTOGRAM_BARS, UNREADABLE, facets, histogram_of
+from dedup_assets.core.exploring.browse import HISTOGRAM_BARS, UNREADABLE, facets, histogram_of
+from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD
-from dedup_assets.core.snapshot import Snapshot
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.state import explorer_of
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from dedup_assets.core.exploring.thumbnails import cached_thumbnail, thumbnail
 from dedup_assets.core.listing import path_of
-from dedup_assets.core.thumbnails import cached_thumbnail, thumbnail
 from dedup_assets.explorer.state import explorer_of
 
 SIDES = (320, 1280)

@@ -9,8 +9,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from dedup_assets.core.browse import View
 from dedup_assets.core.errors import DedupError, SettingsError
+from dedup_assets.core.exploring.browse import View
 from dedup_assets.explorer.state import Explorer, explorer_of
 
 _LARGEST_BODY_BYTES = 16 << 20

@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dedup_assets.core.decision_file import DecisionFile
 from dedup_assets.core.errors import DecisionError
-from dedup_assets.core.review import GroupState, Review, Suggestion
-from dedup_assets.core.snapshot import Snapshot
+from dedup_assets.core.exploring.decision_file import DecisionFile
+from dedup_assets.core.exploring.review import GroupState, Review, Suggestion
+from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import Body, number, number_in, text_in, writes
 from dedup_assets.explorer.state import Explorer, explorer_of

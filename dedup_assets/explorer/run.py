@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.snapshot import Snapshot
 from dedup_assets.explorer.apply import DECISIONS_CHANGED, THRESHOLDS_CHANGED
 from dedup_assets.explorer.requests import Body, number_in, writes
 from dedup_assets.explorer.state import Explorer, explorer_of

@@ -11,14 +11,14 @@ from pathlib import Path
 import pandas as pd
 from starlette.requests import Request
 
-from dedup_assets.core.decision_file import DecisionFile, NewDecision
-from dedup_assets.core.groups import Groups
-from dedup_assets.core.resembling import Resembling
-from dedup_assets.core.review import Review
-from dedup_assets.core.snapshot import Snapshot
+from dedup_assets.core.exploring.decision_file import DecisionFile, NewDecision
+from dedup_assets.core.exploring.groups import Groups
+from dedup_assets.core.exploring.resembling import Resembling
+from dedup_assets.core.exploring.review import Review
+from dedup_assets.core.exploring.snapshot import Snapshot
+from dedup_assets.core.exploring.watch import Watch
+from dedup_assets.core.exploring.whatif import WhatIf
 from dedup_assets.core.store import Store
-from dedup_assets.core.watch import Watch
-from dedup_assets.core.whatif import WhatIf
 from dedup_assets.explorer.job import Job
 
 _LONGEST_NAME = 80

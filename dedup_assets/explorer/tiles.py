@@ -4,8 +4,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from dedup_assets.core.browse import label_of
-from dedup_assets.core.snapshot import Snapshot
+from dedup_assets.core.exploring.browse import label_of
+from dedup_assets.core.exploring.snapshot import Snapshot
 
 
 class Partner(TypedDict):

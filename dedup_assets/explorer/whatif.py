@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dedup_assets.core.exploring.snapshot import Snapshot
+from dedup_assets.core.exploring.whatif import Change
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
-from dedup_assets.core.snapshot import Snapshot
-from dedup_assets.core.whatif import Change
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import number
 from dedup_assets.explorer.state import explorer_of

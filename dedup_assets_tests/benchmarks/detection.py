@@ -1,9 +1,9 @@
 """How well near duplicates are found: `python -m dedup_assets_tests.benchmarks.detection IMAGES... [--lookalikes DIR]`.
 
-Plants every edit of `dedup_assets.core.edits` in photos, which a fixed hash of their names splits into a tuning and a
-kept-aside half, and prints Markdown: recall by edit and family at distance 0.05, false pairs among the photos, the
-same for the peers that are installed, what holds near zero, and human-labelled and look-alike sets where given.
-Pairs named in a `pairs*.csv` beside the photos are known to be natural duplicates and count as neither.
+Plants every edit of `dedup_assets.core.calibration.edits` in photos, which a fixed hash of their names splits into a
+tuning and a kept-aside half, and prints Markdown: recall by edit and family at distance 0.05, false pairs among the
+photos, the same for the peers that are installed, what holds near zero, and human-labelled and look-alike sets where
+given. Pairs named in a `pairs*.csv` beside the photos are known to be natural duplicates and count as neither.
 """
 
 import argparse
@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup_assets.core import agreement, fullsize
-from dedup_assets.core.descriptor import ThumbnailEmbedder
-from dedup_assets.core.edits import EDITS, Edit, plant
+from dedup_assets.core.calibration.edits import EDITS, Edit, plant
+from dedup_assets.core.detection import agreement, fullsize
+from dedup_assets.core.detection.descriptor import ThumbnailEmbedder
+from dedup_assets.core.detection.neighbours import join, pair_distances, quantise
 from dedup_assets.core.images import read_full, read_image
-from dedup_assets.core.neighbours import join, pair_distances, quantise
 from dedup_assets_tests.benchmarks import peers, same_picture
 
 NEAR = 0.05

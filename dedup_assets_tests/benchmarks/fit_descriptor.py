@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup_assets.core.descriptor import FEATURES, features, save_weights
+from dedup_assets.core.detection.descriptor import FEATURES, features, save_weights
 from dedup_assets.core.images import SKETCH_SIZE, read_picture, squash
 
 Picture = NDArray[np.float32]

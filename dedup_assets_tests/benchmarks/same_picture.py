@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from dedup_assets.core import fullsize
-from dedup_assets.core.descriptor import ThumbnailEmbedder
+from dedup_assets.core.detection import fullsize
+from dedup_assets.core.detection.descriptor import ThumbnailEmbedder
+from dedup_assets.core.detection.neighbours import pair_distances, quantise
 from dedup_assets.core.images import expand, read_image, squash, upright
-from dedup_assets.core.neighbours import pair_distances, quantise
 
 SAME = 1e-4
 _EXIF_ORIENTATION = 0x0112

@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from dedup_assets.core import schema
-from dedup_assets.core.decision_file import DecisionFile, NewDecision
 from dedup_assets.core.decisions import read_decisions
 from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.exploring.decision_file import DecisionFile, NewDecision
 from dedup_assets.core.project import remembered
 from dedup_assets_tests.explorer.support import COPIES, GROUPS, HOSTILE, apply_decisions
 
@@ -105,7 +105,8 @@ def test_a_refused_change_leaves_the_file_untouched(tmp_path):
 def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
     path = tmp_path / "decisions.csv"
     code = (
-        "import sys; from pathlib import Path; from dedup_assets.core.decision_file import DecisionFile, NewDecision\n"
+        "import sys; from pathlib import Path\n"
+        "from dedup_assets.core.exploring.decision_file import DecisionFile, NewDecision\n"
         "for n in range(30): DecisionFile(Path(sys.argv[1])).record("
         "[NewDecision(f'{sys.argv[2]}{n}.png', 'keep')], sys.argv[2], '')"
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dedup_assets.core import schema
-from dedup_assets.core.browse import HISTOGRAM_BARS, histogram_of
+from dedup_assets.core.exploring.browse import HISTOGRAM_BARS, histogram_of
 from dedup_assets.core.project import remembered
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dedup_assets.core.embedders import load_embedder
+from dedup_assets.core.detection.embedders import load_embedder
+from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.images import SKETCH_SIZE, read_picture
 from dedup_assets.core.listing import path_of
-from dedup_assets.core.neighbours import quantise
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import CHUNK, in_parallel

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dedup_assets.core import schema
-from dedup_assets.core.embedders import Embedder
+from dedup_assets.core.detection.embedders import Embedder
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, UNIQUENESS_SCORES, done

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core import schema
-from dedup_assets.core.comparing import Comparer, Content, comparison_version
-from dedup_assets.core.embedders import load_embedder
+from dedup_assets.core.detection.comparing import Comparer, Content, comparison_version
+from dedup_assets.core.detection.embedders import load_embedder
+from dedup_assets.core.detection.neighbours import join
 from dedup_assets.core.keepers import rank
 from dedup_assets.core.listing import path_of
-from dedup_assets.core.neighbours import join
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table

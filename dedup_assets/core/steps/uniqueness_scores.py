@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dedup_assets.core import schema
-from dedup_assets.core.embedders import load_embedder
+from dedup_assets.core.detection.embedders import load_embedder
+from dedup_assets.core.detection.neighbours import nearest_among
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.keepers import rank, why_kept
-from dedup_assets.core.neighbours import nearest_among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table

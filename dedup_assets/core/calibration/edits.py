@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from dedup_assets.core import drawn
-from dedup_assets.core.drawn import Apply, Picture
+from dedup_assets.core.calibration import drawn
+from dedup_assets.core.calibration.drawn import Apply, Picture
 
 
 @dataclass(frozen=True, slots=True)

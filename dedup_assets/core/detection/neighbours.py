@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.embedders import Calibration
+from dedup_assets.core.detection.embedders import Calibration
 
 Int8 = NDArray[np.int8]
 Indices = NDArray[np.int64]

@@ -17,7 +17,7 @@ from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel
 
 if TYPE_CHECKING:
-    from dedup_assets.core.agreement import Prepared
+    from dedup_assets.core.detection.agreement import Prepared
 
 LEAST_NEAR_DISTANCE = 0.0002  # of two pictures that a full-size comparison does not call the same
 SAME_DISTANCE = 0.0001
@@ -38,7 +38,7 @@ class Content:
 
 def comparison_version() -> str:
     """Changes when a comparison would give another answer."""
-    from dedup_assets.core import agreement, fullsize
+    from dedup_assets.core.detection import agreement, fullsize
 
     return f"{agreement.VERSION}-{fullsize.VERSION}"
 
@@ -108,7 +108,7 @@ class Comparer:
         return compare
 
     def _compare(self, a: Content, b: Content, vector_distance: float) -> tuple[float, float]:
-        from dedup_assets.core import agreement, fullsize
+        from dedup_assets.core.detection import agreement, fullsize
 
         if vector_distance <= fullsize.TINY_DISTANCE and a.size == b.size and a.frames == b.frames == 1:
             result = fullsize.compare_full(read_full(a.path), read_full(b.path))
@@ -124,7 +124,7 @@ class Comparer:
     def _prepare(self, contents: set[Content]) -> None:
         if not self._second_stage:
             return
-        from dedup_assets.core import agreement
+        from dedup_assets.core.detection import agreement
 
         for content in contents:
             if content.content_id in self._pictures:

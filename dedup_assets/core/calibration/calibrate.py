@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dedup_assets.core.edits import EDITS, Edit
-from dedup_assets.core.embedders import Embedder
+from dedup_assets.core.calibration.edits import EDITS, Edit
+from dedup_assets.core.calibration.planting import Bench, DifferentPairs, Photo, choose_photos
+from dedup_assets.core.calibration.suggestion import Suggestion, suggest
+from dedup_assets.core.detection.embedders import Embedder
+from dedup_assets.core.detection.neighbours import Distances
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.listing import list_images
-from dedup_assets.core.neighbours import Distances
-from dedup_assets.core.planting import Bench, DifferentPairs, Photo, choose_photos
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD
-from dedup_assets.core.suggestion import Suggestion, suggest
 
 PHOTOS = 60
 LEAST_PHOTOS = 4

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.review import Review, Suggestion
+from dedup_assets.core.exploring.review import Review, Suggestion
+from dedup_assets.core.exploring.snapshot import Rows, Snapshot
 from dedup_assets.core.settings import DUPLICATES_TAG
-from dedup_assets.core.snapshot import Rows, Snapshot
 from dedup_assets.core.store import Store, now_utc
 
 _LONGEST_NAME = 80

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.borders import Box, inside_borders
+from dedup_assets.core.detection.borders import Box, inside_borders
 
 Grey = NDArray[np.float32]
 Matrix = NDArray[np.float64]

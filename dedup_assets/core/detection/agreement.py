@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.alignment import (
+from dedup_assets.core.detection.alignment import (
     INVERSE_LINEAR,
     Crops,
     Grey,

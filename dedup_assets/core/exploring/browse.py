@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.snapshot import Gallery, Mask, Rows, Snapshot
+from dedup_assets.core.exploring.snapshot import Gallery, Mask, Rows, Snapshot
 
 DUPLICATE, NEAR, UNIQUE, UNREADABLE = "duplicate", "near", "unique", "unreadable"
 LABELS = (DUPLICATE, NEAR, UNIQUE, UNREADABLE)

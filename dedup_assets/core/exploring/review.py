@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 
 from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPair, Removal, collect
-from dedup_assets.core.decision_file import NewDecision
 from dedup_assets.core.decisions import (
     DISCARD,
     KEEP,
@@ -17,8 +16,9 @@ from dedup_assets.core.decisions import (
     read_decisions,
 )
 from dedup_assets.core.errors import DecisionError
-from dedup_assets.core.groups import Group, Groups
-from dedup_assets.core.snapshot import Snapshot
+from dedup_assets.core.exploring.decision_file import NewDecision
+from dedup_assets.core.exploring.groups import Group, Groups
+from dedup_assets.core.exploring.snapshot import Snapshot
 
 ACCEPT = "accept"
 ACTIONS = (KEEP, REMOVE, DISCARD, NOT_DUPLICATE, ACCEPT)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from dedup_assets.core.calibrate import CalibrationReport
+from dedup_assets.core.calibration.calibrate import CalibrationReport
+from dedup_assets.core.calibration.suggestion import FALSE_SHARE, Suggestion
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD
-from dedup_assets.core.suggestion import FALSE_SHARE, Suggestion
 
 _SIZE = (1280, 1000)
 _LEFT, _RIGHT = 140, 1240  # pixels: the panels, across

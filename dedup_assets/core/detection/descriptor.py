@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.borders import inside_borders, plain
-from dedup_assets.core.embedders import DEFAULT_EMBEDDER, Calibration
+from dedup_assets.core.detection.borders import inside_borders, plain
+from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, Calibration
 from dedup_assets.core.images import SKETCH_SIZE
 
 Pictures = NDArray[np.uint8]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.snapshot import Snapshot
+from dedup_assets.core.exploring.snapshot import Snapshot
 
 IN_FORCE, RESTORED, SUPERSEDED = "in force", "restored", "superseded"
 STATES = (IN_FORCE, RESTORED, SUPERSEDED)

@@ -75,10 +75,10 @@ def load_embedder(name: str = DEFAULT_EMBEDDER) -> Embedder:
     """
     check_name(name)
     if name == DEFAULT_EMBEDDER:
-        from dedup_assets.core.descriptor import ThumbnailEmbedder
+        from dedup_assets.core.detection.descriptor import ThumbnailEmbedder
 
         return ThumbnailEmbedder()
-    from dedup_assets.core import pretrained
+    from dedup_assets.core.detection import pretrained
 
     if name.startswith(pretrained.TORCHSCRIPT_PREFIX):
         return pretrained.TorchScriptEmbedder(name.removeprefix(pretrained.TORCHSCRIPT_PREFIX))
@@ -87,7 +87,7 @@ def load_embedder(name: str = DEFAULT_EMBEDDER) -> Embedder:
 
 def check_name(name: str) -> None:
     """Raise EmbedderError, naming what there is, unless `name` can be that of an embedder. Loads nothing."""
-    from dedup_assets.core import pretrained
+    from dedup_assets.core.detection import pretrained
 
     known = (DEFAULT_EMBEDDER, *pretrained.BACKBONES)
     if name not in known and not name.startswith(pretrained.TORCHSCRIPT_PREFIX):

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.embedders import load_embedder
+from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.snapshot import Gallery, Snapshot
+from dedup_assets.core.exploring.snapshot import Gallery, Snapshot
 from dedup_assets.core.steps.inputs import distinct_contents, stored_vectors
 
 _BLOCK = 8192

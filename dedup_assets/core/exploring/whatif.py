@@ -11,9 +11,9 @@ from dedup_assets.core import schema
 from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
 from dedup_assets.core.decisions import BoundDecision
 from dedup_assets.core.errors import NoSurvivorError, SettingsError
+from dedup_assets.core.exploring.snapshot import Gallery, Rows, Snapshot
 from dedup_assets.core.keepers import rank
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.snapshot import Gallery, Rows, Snapshot
 from dedup_assets.core.store import Store
 from dedup_assets.core.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, Scores, score
 

@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from dedup_assets.core.decisions import Library
+from dedup_assets.core.exploring.snapshot import Gallery, Rows, Snapshot
 from dedup_assets.core.keepers import rank, why_kept
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.snapshot import Gallery, Rows, Snapshot
 
 
 @dataclass(frozen=True, slots=True)

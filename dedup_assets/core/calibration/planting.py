@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup_assets.core.arrays import ArrayShelf
-from dedup_assets.core.comparing import Comparer, Content
-from dedup_assets.core.edits import Edit, plant
-from dedup_assets.core.embedders import Calibration, Embedder
+from dedup_assets.core.calibration.edits import Edit, plant
+from dedup_assets.core.detection.comparing import Comparer, Content
+from dedup_assets.core.detection.embedders import Calibration, Embedder
+from dedup_assets.core.detection.neighbours import Distances, Indices, Int8, pair_distances, quantise
 from dedup_assets.core.images import SKETCH_SIZE, as_rgb, open_scaled, read_image, read_picture, upright
 from dedup_assets.core.listing import Listing, path_of
-from dedup_assets.core.neighbours import Distances, Indices, Int8, pair_distances, quantise
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel
 from dedup_assets.core.settings import NEAR_DUPLICATE_THRESHOLD
