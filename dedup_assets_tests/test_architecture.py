@@ -10,7 +10,19 @@ import pytest
 import dedup_assets
 
 PACKAGE = Path(dedup_assets.__file__).parent
-FACE = {"assets", "checks", "build", "component", "definitions", "jobs", "metadata", "terminal", "cli", "explorer"}
+FACE = {
+    "assets",
+    "checks",
+    "build",
+    "component",
+    "definitions",
+    "jobs",
+    "metadata",
+    "terminal",
+    "cli",
+    "commands",
+    "explorer",
+}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -1,0 +1,34 @@
+"""The options that several commands share, and the store they speak of."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup_assets.core.settings import STORE_HELP
+
+if TYPE_CHECKING:
+    from dedup_assets.core.store import Store
+
+STORE_OPTION = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help=STORE_HELP,
+)
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def tell_json(answer: object) -> None:
+    """Print an answer as indented JSON; times become text."""
+    click.echo(json.dumps(answer, indent=2, default=str))
+
+
+def existing(store: Path | None) -> "Store":
+    from dedup_assets.core.errors import StoreError
+    from dedup_assets.core.store import Store, default_store
+
+    found = Store(store) if store else default_store()
+    if not found.exists():
+        raise StoreError(f"there is no store at '{found.folder}'; run 'dedup-assets run IMAGES' first, or give --store")
+    return found
