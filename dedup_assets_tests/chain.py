@@ -77,5 +77,5 @@ def dataset_folder(summaries):
 
 def only_dataset(chain):
     """The folder of the one version there is."""
-    (folder,) = (chain.store.datasets / "deduplicated").iterdir()
+    (folder,) = (path for path in (chain.store.datasets / "deduplicated").iterdir() if not path.is_symlink())
     return folder

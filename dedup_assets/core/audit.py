@@ -1,4 +1,4 @@
-"""The audit record: what was removed, by whom, on what ground; and the answer to "why is this picture gone?"."""
+"""The audit record: what was removed, by whom, on what ground, and what happened to the store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,6 +45,7 @@ def removal_rows(
             "content_hash": hash_of[removal.image_id],
             "keeper_reason": removal.keeper_reason,
             "superseded_at": pd.NaT,
+            "dataset_version": None,
         }
         for removal in sorted(removals.values(), key=lambda removal: removal.image_id)
     ]
@@ -59,7 +60,7 @@ def removals_after(
     A row that says the same stays as it is. One about an image that is removed on another ground is superseded, one
     about an image that is no longer removed is restored; an image that left the folder keeps its row.
     """
-    active = record["restored_at"].isna() & record["superseded_at"].isna()
+    active = in_force(record)
     same = _keys(new)
     unchanged = active & _keys(record).isin(set(same))
     present = record["image_id"].isin(images["image_id"])
@@ -74,6 +75,46 @@ def removals_after(
     added = int((~fresh["image_id"].isin(record.loc[superseded, "image_id"])).sum())
     together = pd.concat([record, fresh], ignore_index=True) if len(record) else fresh
     return together[schema.REMOVALS.names], AuditChange(added, int(restored.sum()))
+
+
+def in_force(record: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows of the record hold now."""
+    return record["restored_at"].isna() & record["superseded_at"].isna()
+
+
+def unversioned(record: pd.DataFrame, removed: "pd.Series[str]") -> "pd.Series[bool]":
+    """Which rows in force, about images of `removed`, no dataset version has been written without so far."""
+    return in_force(record) & record["dataset_version"].isna() & record["image_id"].isin(removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to the store: `kind` is run, rollback, repair or prune."""
+
+    kind: str
+    run: Run
+    dataset_version: str | None
+    thresholds: Thresholds
+    embedder: str
+    done_by: str | None = None
+    note: str | None = None
+
+
+def with_event(events: pd.DataFrame, event: Event) -> pd.DataFrame:
+    """The events with one more."""
+    row = {
+        "event": event.kind,
+        "happened_at": pd.Timestamp(event.run.now),
+        "run_id": event.run.run_id,
+        "dataset_version": event.dataset_version,
+        "duplicate_threshold": event.thresholds.duplicate,
+        "near_duplicate_threshold": event.thresholds.near_duplicate,
+        "embedder": event.embedder,
+        "done_by": event.done_by,
+        "note": event.note,
+    }
+    new = pd.DataFrame([row], columns=schema.EVENTS.names)
+    return pd.concat([events, new], ignore_index=True) if len(events) else new
 
 
 def _keys(rows: pd.DataFrame) -> "pd.Series[str]":

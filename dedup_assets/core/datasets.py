@@ -1,5 +1,6 @@
 """Dataset versions: an immutable folder for each distinct result, whole or absent."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dedup_assets.core.atomic import point
 from dedup_assets.core.errors import DedupError, SettingsError
 from dedup_assets.core.listing import path_of
 
@@ -21,6 +23,7 @@ MANIFEST_COLUMNS = (
     *("uniqueness", "label", "group_id", "tags"),
 )
 REMOVED_COLUMNS = ("image_id", "keeper_id", "reason", "distance", "decided_by", "note", "file_hash")
+CURRENT = "current"
 _VERSION_DIGITS = 12
 _LONGEST_NAME_BYTES = 200
 
@@ -70,7 +73,7 @@ def write_version(
     """
     manifest_csv = manifest.to_csv(index=False, lineterminator="\n").encode()
     removed_csv = removed.to_csv(index=False, lineterminator="\n").encode()
-    version = hashlib.sha256(manifest_csv + b"\0" + removed_csv).hexdigest()[:_VERSION_DIGITS]
+    version = version_from(manifest_csv, removed_csv)
     folder = datasets / recipe.name / version
     result = DatasetVersion(recipe.name, version, folder, len(manifest), len(removed), not folder.exists())
     if not result.created and (recipe.placement == "none" or (folder / "images").is_dir()):
@@ -95,6 +98,26 @@ def write_version(
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return result
+
+
+def version_from(manifest_csv: bytes, removed_csv: bytes) -> str:
+    """The name of the version that has these two lists."""
+    return hashlib.sha256(manifest_csv + b"\0" + removed_csv).hexdigest()[:_VERSION_DIGITS]
+
+
+def make_current(folder: Path) -> None:
+    """Let `datasets/NAME/current` lead to this version, where the file system has links."""
+    with contextlib.suppress(OSError):
+        point(folder.parent / CURRENT, folder.name)
+
+
+def keep_decisions(decisions: Path, folder: Path) -> None:
+    """Keep the reviewed file as it was when the version was first written, beside its lists."""
+    kept = folder / "decisions.csv"
+    if decisions.is_file() and not kept.exists():
+        partial = kept.with_name(f".{kept.name}.partial")
+        shutil.copyfile(decisions, partial)
+        partial.replace(kept)
 
 
 def _place(

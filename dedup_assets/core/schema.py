@@ -187,8 +187,10 @@ restored_at TIMESTAMP when it came back, UTC
 content_hash VARCHAR SHA-256 of the removed file
 keeper_reason VARCHAR why the keeper stays and not this one
 superseded_at TIMESTAMP when another row about the same image took its place, UTC
+dataset_version VARCHAR first dataset version written without it, as NAME/VERSION
 """
     ),
+    volatile=("dataset_version",),
 )
 DECISIONS = Table(
     "decisions",
@@ -225,6 +227,23 @@ created_at TIMESTAMP when, UTC
 """
     ),
 )
+EVENTS = Table(
+    "events",
+    "What happened to the store, oldest first: completed runs that changed something, and what people did to it.",
+    _columns(
+        """
+event VARCHAR run, rollback, repair or prune
+happened_at TIMESTAMP when, UTC
+run_id VARCHAR Dagster run, or the id of what a person did
+dataset_version VARCHAR dataset version that stood after it, as NAME/VERSION
+duplicate_threshold DOUBLE in force after it
+near_duplicate_threshold DOUBLE in force after it
+embedder VARCHAR name and version
+done_by VARCHAR the person, where a person did it
+note VARCHAR what it did, in words
+"""
+    ),
+)
 STEPS = Table(
     "steps",
     "The last completed run of each step: what went in, what came out.",
@@ -244,5 +263,5 @@ META = Table("meta", "Facts about the store.", _columns("key VARCHAR which fact\
 
 TABLES = (
     *(IMAGES, FILE_FACTS, CONTENT_PAIRS, CONTENT_NEAREST, PAIRS, SCORES, TAGS, REMOVALS, DECISIONS, DATASETS),
-    *(STEPS, META),
+    *(EVENTS, STEPS, META),
 )

@@ -214,14 +214,8 @@ class Store:
         """The rows of a table in the order they were written; no rows when there is no store yet."""
         if not self.exists():
             return table.empty()
-        names = ", ".join(table.names)
         with self.connect() as db:
-            query = f"SELECT {names} FROM {table.name} WHERE {where} ORDER BY rowid"
-            try:
-                rows: pd.DataFrame = db.execute(query, list(parameters)).df()
-            except duckdb.CatalogException:  # no run has got as far as this table yet
-                return table.empty()
-            return rows
+            return select(db, table, where, parameters)
 
     def replace(self, frames: dict[Table, pd.DataFrame], step: StepRecord | None = None) -> None:
         """Put `frames` in place of the rows that the chain owns and note the step, all at once or not at all."""
@@ -274,6 +268,30 @@ class Store:
 def default_store() -> Store:
     """The store named by $DEDUP_STORE, else ./dedup_store."""
     return Store(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+
+
+def select(
+    db: duckdb.DuckDBPyConnection, table: Table, where: str = "true", parameters: tuple[object, ...] = ()
+) -> pd.DataFrame:
+    """The rows of a table in the order they were written; empty where an older release wrote no such thing."""
+    columns = columns_sql(db, table)
+    if columns is None:
+        return table.empty()
+    rows: pd.DataFrame = db.execute(
+        f"SELECT {columns} FROM {table.name} WHERE {where} ORDER BY rowid", list(parameters)
+    ).df()
+    return rows
+
+
+def columns_sql(db: duckdb.DuckDBPyConnection, table: Table) -> str | None:
+    """The columns of a table as SELECT wants them, NULL for one that is not there yet; None where the table is not."""
+    query = "SELECT column_name FROM information_schema.columns WHERE table_name = ?"
+    there = {str(name) for (name,) in db.execute(query, [table.name]).fetchall()}
+    if not there:
+        return None
+    return ", ".join(
+        column.name if column.name in there else f"NULL::{column.type} AS {column.name}" for column in table.columns
+    )
 
 
 def _create_tables(db: duckdb.DuckDBPyConnection) -> None:

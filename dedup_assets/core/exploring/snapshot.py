@@ -14,7 +14,7 @@ from dedup_assets.core.project import Project, remembered
 from dedup_assets.core.schema import Table
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.record import NEIGHBOURS, RAW_IMAGES, UNIQUENESS_SCORES
-from dedup_assets.core.store import StepRecord, Store
+from dedup_assets.core.store import StepRecord, Store, select
 from dedup_assets.core.uniqueness import DUPLICATE_LABEL, NEAR_DUPLICATE_LABEL
 
 Rows = NDArray[np.int64]
@@ -168,20 +168,11 @@ def load_snapshot(store: Store, before: Snapshot | None = None) -> Snapshot:
     """The store in one read; the gallery of `before` is used again where the steps it comes from gave the same."""
     project = remembered(store)
     with store.connect() as db:
-        names = {str(name) for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-
-        def read(table: Table) -> pd.DataFrame:
-            if table.name not in names:
-                return table.empty()
-            columns = ", ".join(table.names)
-            rows: pd.DataFrame = db.execute(f"SELECT {columns} FROM {table.name} ORDER BY rowid").df()
-            return rows
-
-        records = {table: read(table) for table in _RECORD_TABLES}
+        records = {table: select(db, table) for table in _RECORD_TABLES}
         steps = {row[0]: StepRecord(*row) for row in records[schema.STEPS].itertuples(index=False, name=None)}
         version = " ".join(steps[name].output_version for name in _GALLERY_STEPS if name in steps)
         reuse = before is not None and before.gallery.version == version
-        frames = {} if reuse else {table: read(table) for table in _GALLERY_TABLES}
+        frames = {} if reuse else {table: select(db, table) for table in _GALLERY_TABLES}
     gallery = before.gallery if before is not None and reuse else _gallery(version, frames)
     scored = steps.get(UNIQUENESS_SCORES)
     return Snapshot(

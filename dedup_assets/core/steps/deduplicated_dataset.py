@@ -7,10 +7,20 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from dedup_assets.core import schema
-from dedup_assets.core.datasets import MANIFEST_COLUMNS, REMOVED_COLUMNS, DatasetVersion, write_version
+from dedup_assets.core.audit import Event, unversioned, with_event
+from dedup_assets.core.datasets import (
+    MANIFEST_COLUMNS,
+    REMOVED_COLUMNS,
+    DatasetVersion,
+    keep_decisions,
+    make_current,
+    write_version,
+)
 from dedup_assets.core.project import Project
+from dedup_assets.core.published import publish
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
+from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.inputs import check_scored, readable
 from dedup_assets.core.steps.record import (
     DEDUPLICATED_DATASET,
@@ -50,6 +60,8 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
             written = write_version(
                 project.recipe, store.datasets, project.images, manifest, removed, facts, run.progress
             )
+            keep_decisions(project.decisions_file, written.folder)
+            make_current(written.folder)
         summary = DatasetSummary(
             name=written.name,
             dataset_version=written.version,
@@ -61,10 +73,23 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
             version=f"{written.name}/{written.version}",
         )
 
-        def rows() -> dict[Table, pd.DataFrame]:
-            return {schema.DATASETS: _with_version(store.read(schema.DATASETS), project, written, run)}
+        record = store.read(schema.REMOVALS)
+        first_without = unversioned(record, removed["image_id"])
 
-        return finish(project, DEDUPLICATED_DATASET, summary.version, summary, asdict(project.recipe), run, rows)
+        def rows() -> dict[Table, pd.DataFrame]:
+            event = Event("run", run, summary.version, Thresholds(**thresholds), embedder)
+            return {
+                schema.DATASETS: _with_version(store.read(schema.DATASETS), project, written, run),
+                schema.REMOVALS: record.assign(
+                    dataset_version=record["dataset_version"].astype(object).mask(first_without, summary.version)
+                ),
+                schema.EVENTS: with_event(store.read(schema.EVENTS), event),
+            }
+
+        settings, noted = asdict(project.recipe), bool(first_without.any())
+        summary = finish(project, DEDUPLICATED_DATASET, summary.version, summary, settings, run, rows, always=noted)
+        publish(store, run)
+        return summary
 
 
 def dataset_frames(project: Project, selected: Collection[str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:

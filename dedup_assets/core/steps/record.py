@@ -75,10 +75,12 @@ def finish(
     settings: dict[str, Any],
     run: Run,
     frames: Callable[[], dict[Table, pd.DataFrame]],
+    *,
+    always: bool = False,
 ) -> Summary:
-    """Note a step whose work lies in files, unless the very same is noted already."""
+    """Note a step whose work lies in files, unless the very same is noted already or it is to be noted `always`."""
     before = project.store.step(step)
     summary = replace(summary, changed=before is None or before.output_version != summary.version)
-    if summary.changed:
+    if summary.changed or always:
         project.store.replace(frames(), note(step, input_version, summary, settings, run))
     return summary
