@@ -11,7 +11,6 @@ import dagster as dg
 from dedup_assets.core import schema, steps
 from dedup_assets.core.decisions import file_version, read_decisions
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.listing import list_images
 from dedup_assets.core.project import Project
 from dedup_assets.core.report import nearest_pairs, removed_pairs
 from dedup_assets.core.run import Progress, Run
@@ -86,7 +85,7 @@ def build_assets(
         @source("image_folder", "The folder of images, as listed: paths, sizes and times. No image is opened.")
         def image_folder() -> dg.ObserveResult:
             with readable_failures():
-                listing = list_images(project.images)
+                listing = project.images.listing()
             return dg.ObserveResult(
                 data_version=dg.DataVersion(listing.version),
                 metadata={"files": len(listing.files), "other_files": listing.ignored, "folder": _path(project.images)},
@@ -202,7 +201,7 @@ def build_assets(
                 "duplicate_threshold": used.duplicate,
                 "near_duplicate_threshold": used.near_duplicate,
                 "histogram": histogram_markdown(store, schema.SCORES),
-                "nearest_pairs": pairs_markdown(store, project.images, near, ("image", "near duplicate")),
+                "nearest_pairs": pairs_markdown(project, near, ("image", "near duplicate")),
                 **explorer_links(store, f"grid?min=0&max={used.near_duplicate:g}"),
                 **table_metadata(store, schema.SCORES, done.scored),
             },
@@ -229,7 +228,7 @@ def build_assets(
                 "decisions": done.decisions,
                 "decisions_without_image": done.decisions_without_image,
                 "near_pairs_waiting_for_review": done.waiting_pairs,
-                "removed_beside_keeper": pairs_markdown(store, project.images, shown, ("stays", "removed")),
+                "removed_beside_keeper": pairs_markdown(project, shown, ("stays", "removed")),
                 "decisions_file": _path(project.decisions_file),
                 **explorer_links(store, "review"),
                 **table_metadata(store, schema.REMOVALS, done.removed),

@@ -12,12 +12,13 @@ from dedup_assets.checks import build_checks
 from dedup_assets.core.project import Project, ProjectSettings, project_of
 from dedup_assets.core.run import Progress
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
+from dedup_assets.core.sources.base import Source
 
 JOB = "deduplicate"
 
 
 def build_dedup_defs(
-    images: str | Path,
+    images: str | Path | Source,
     store: str | Path | None = None,
     *,
     key_prefix: str | Sequence[str] = (),
@@ -27,7 +28,7 @@ def build_dedup_defs(
     owners: Sequence[str] = (),
     **settings: Unpack[ProjectSettings],
 ) -> dg.Definitions:
-    """The assets, checks and job that deduplicate one folder of images.
+    """The assets, checks and job that deduplicate the images of one folder, or of one bucket behind a URI.
 
     `store` defaults to $DEDUP_STORE, else ./dedup_store; `decisions` to decisions.csv in it. With a `key_prefix`
     several of these live in one deployment, each with a store of its own. Runs of one store share one Dagster pool.

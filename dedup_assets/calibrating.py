@@ -11,6 +11,7 @@ from dedup_assets.core.calibration.calibrate import CalibrationReport, FalsePair
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import NEAR_DUPLICATE_THRESHOLD
+from dedup_assets.core.sources.base import Source
 
 _WEAKEST = 10
 _PAIRS_SHOWN = 20
@@ -18,7 +19,7 @@ _NEAR = NEAR_DUPLICATE_THRESHOLD.default
 
 
 def calibrate_with_progress(
-    images: Path, embedder: str, *, second_stage: bool, photos: int, quiet: bool
+    images: Source, embedder: str, *, second_stage: bool, photos: int, quiet: bool
 ) -> CalibrationReport:
     """The report, with a line on the terminal (standard error) that counts the images done unless `quiet`."""
     shown = not quiet and sys.stderr.isatty()

@@ -26,6 +26,7 @@ from dedup_assets.core.settings import (
     STORE_HELP,
     WORKERS_HELP,
 )
+from dedup_assets.core.sources import is_uri
 
 
 class DedupScaffolder(dg.Scaffolder):
@@ -77,7 +78,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     decisions: str | None = Field(default=None, description=DECISIONS_HELP)
     dataset_name: str = Field(default=DatasetRecipe().name, description=DATASET_NAME_HELP)
     dataset_description: str = Field(default="", description=DATASET_DESCRIPTION_HELP)
-    placement: str = Field(default=DatasetRecipe().placement, description=PLACEMENT_HELP)
+    placement: str | None = Field(default=None, description=PLACEMENT_HELP)
     max_pixels: int = Field(default=MAX_PIXELS, ge=1, description=MAX_PIXELS_SETTING.help)
     workers: int | None = Field(default=None, ge=1, description=WORKERS_HELP)
     group_name: str = Field(default=GROUP, description="Asset group shown in the Dagster UI.")
@@ -89,7 +90,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
         """The definitions of this instance; relative paths start at the folder of its defs.yaml."""
         here = context.path
         return build_dedup_defs(
-            images=here / self.images,
+            images=self.images if is_uri(self.images) else here / self.images,
             store=here / self.store if self.store else None,
             key_prefix=self.key_prefix,
             duplicate_threshold=self.duplicate_threshold,

@@ -3,12 +3,11 @@
 import base64
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 
 from dedup_assets.core.exploring.thumbnails import thumbnail
-from dedup_assets.core.listing import path_of
+from dedup_assets.core.project import Project
 from dedup_assets.core.report import Bar, ShownPair, histogram
 from dedup_assets.core.schema import IMAGES, Table
 from dedup_assets.core.settings import EXPLORER_PORT
@@ -43,21 +42,18 @@ def histogram_markdown(store: Store, table: Table) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(lines))
 
 
-def pairs_markdown(
-    store: Store, root: Path, pairs: Sequence[ShownPair], titles: tuple[str, str]
-) -> dg.MarkdownMetadataValue:
+def pairs_markdown(project: Project, pairs: Sequence[ShownPair], titles: tuple[str, str]) -> dg.MarkdownMetadataValue:
     """Pairs of pictures side by side, as inline JPEG thumbnails, with what is known about them."""
     if not pairs:
         return dg.MetadataValue.md("none")
     wanted = {image for pair in pairs for image in (pair.first, pair.second)}
-    images = store.read(IMAGES)
+    images = project.store.read(IMAGES)
     images = images[images["image_id"].isin(wanted)]
     hash_of = dict(zip(images["image_id"], images["file_hash"], strict=True))
     lines = [f"| {titles[0]} | {titles[1]} | distance |", "|:--|:--|:--|"]
     for pair in pairs:
         cells = [
-            f"{_picture(store, root, image, hash_of.get(image))} `{_cell(image)}`"
-            for image in (pair.first, pair.second)
+            f"{_picture(project, image, hash_of.get(image))} `{_cell(image)}`" for image in (pair.first, pair.second)
         ]
         agreement = "" if pair.agreement is None else f", {pair.agreement:.0%} agree"
         note = f", {pair.note}" if pair.note else ""
@@ -90,9 +86,9 @@ def _drawn(images: int, most: int) -> str:
     return "█" * max(round(images / most * _BAR_WIDTH), 1) if images else ""
 
 
-def _picture(store: Store, root: Path, image_id: str, file_hash: str | None) -> str:
+def _picture(project: Project, image_id: str, file_hash: str | None) -> str:
     try:
-        data = thumbnail(store, path_of(root, image_id), file_hash or "", _SIDE) if file_hash else b""
+        data = thumbnail(project.store, project.images.file(image_id), file_hash or "", _SIDE) if file_hash else b""
     except Exception:  # a picture that cannot be shown must not fail the asset that was computed
         data = b""
     return f"![]({_data_uri(data)})" if data else "(cannot be shown)"

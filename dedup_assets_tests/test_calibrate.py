@@ -16,6 +16,7 @@ from dedup_assets.core.calibration.suggestion import FALSE_SHARE, suggest
 from dedup_assets.core.detection.embedders import Calibration, load_embedder
 from dedup_assets.core.errors import DedupError, NoImagesError
 from dedup_assets.core.run import Run
+from dedup_assets.core.sources import source_of
 from dedup_assets.demo import make_demo_images
 from dedup_assets_tests.pictures import photo, put, put_photos
 from dedup_assets_tests.test_cli import call
@@ -157,9 +158,9 @@ def test_the_picture_shows_both_curves(asked, request, tmp_path):
 
 def test_the_picture_never_lands_among_the_images_or_on_another_kind_of_file(tmp_path):
     with pytest.raises(DedupError, match="would lie among the images"):
-        check_picture_path(tmp_path / "images" / "a.png", tmp_path / "images")
+        check_picture_path(tmp_path / "images" / "a.png", source_of(tmp_path / "images"))
     with pytest.raises(DedupError, match=r"ends in \.png"):
-        check_picture_path(Path("holiday.jpg"), tmp_path / "images")
+        check_picture_path(Path("holiday.jpg"), source_of(tmp_path / "images"))
 
 
 def test_the_command_prints_the_tables_and_where_the_picture_is(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 from dedup_assets.core import datasets
 from dedup_assets.core.datasets import MANIFEST_COLUMNS, REMOVED_COLUMNS, DatasetRecipe, write_version
 from dedup_assets.core.errors import DedupError, SettingsError
+from dedup_assets.core.sources.folder import Folder
 
 ODD_NAMES = ['quote".jpg', "comma,.jpg", "new\nline.jpg", "späß ✓.jpg", "deep/er/a b.jpg", "'; drop.jpg"]
 
@@ -34,7 +35,7 @@ class Source:
     def write(self, *image_ids, removed=(), recipe=None, manifest=None, progress=lambda *_: None, **facts):
         gone = pd.DataFrame({name: [f"{name} {image}" for image in removed] for name in REMOVED_COLUMNS})
         frame = self.manifest(*image_ids) if manifest is None else manifest
-        return write_version(recipe or DatasetRecipe(), self.datasets, self.root, frame, gone, facts, progress)
+        return write_version(recipe or DatasetRecipe(), self.datasets, Folder(self.root), frame, gone, facts, progress)
 
     def files(self):
         return sorted(path.relative_to(self.datasets).as_posix() for path in self.datasets.rglob("*"))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.images import hash_pixels, read_image
-from dedup_assets.core.listing import list_images
+from dedup_assets.core.sources.folder import list_images
 from dedup_assets.demo import ALTERED_KINDS, BROKEN_KINDS, IDENTICAL_KINDS, ORIGINAL, make_demo_images
 
 

@@ -104,7 +104,9 @@ def test_a_file_that_changes_between_listing_and_reading_does_not_stop_the_run(t
 
     chain.run()
     put_photos(chain.images, [2, 3])
-    monkeypatch.setattr("dedup_assets.core.scanning.path_of", lambda root, image: root / image.replace("003", "gone"))
+    monkeypatch.setattr(
+        "dedup_assets.core.sources.folder.path_of", lambda root, image: root / image.replace("003", "gone")
+    )
     monkeypatch.setattr(os, "scandir", vanishes)
     chain.run()
     assert {image: row["status"] for image, row in chain.rows().items()} == {

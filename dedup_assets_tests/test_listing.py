@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dedup_assets.core.errors import NoImagesError
-from dedup_assets.core.listing import STORE_MARK, list_images, path_of
+from dedup_assets.core.sources.base import STORE_MARK
+from dedup_assets.core.sources.folder import list_images, path_of
 
 
 def touch(path, data=b"x", modified_ns=1_700_000_000_000_000_000):

@@ -10,7 +10,7 @@ from dedup_assets.core.settings import EMBEDDER_HELP, EXPLORER_PORT, SECOND_STAG
 
 
 @click.command()
-@click.argument("images", type=click.Path(path_type=Path))
+@click.argument("images")
 @click.option("--embedder", default="thumbnail", show_default=True, help=EMBEDDER_HELP)
 @click.option("--second-stage/--no-second-stage", default=True, show_default=True, help=SECOND_STAGE_HELP)
 @click.option(
@@ -28,13 +28,15 @@ from dedup_assets.core.settings import EMBEDDER_HELP, EXPLORER_PORT, SECOND_STAG
     help="Where the picture of the curve goes, a PNG.",
 )
 @JSON_OPTION
-def calibrate(images: Path, embedder: str, second_stage: bool, photos: int, picture: Path, as_json: bool) -> None:
+def calibrate(images: str, embedder: str, second_stage: bool, photos: int, picture: Path, as_json: bool) -> None:
     """Measure what a distance means on your own images, by planting edits in copies of them."""
     from dedup_assets.calibrating import calibrate_with_progress, calibration_lines
     from dedup_assets.core.calibration.picture import check_picture_path, draw_calibration
+    from dedup_assets.core.sources import source_of
 
-    check_picture_path(picture, images)
-    report = calibrate_with_progress(images, embedder, second_stage=second_stage, photos=photos, quiet=as_json)
+    source = source_of(images)
+    check_picture_path(picture, source)
+    report = calibrate_with_progress(source, embedder, second_stage=second_stage, photos=photos, quiet=as_json)
     draw_calibration(report, picture)
     if as_json:
         tell_json({**asdict(report), "picture": str(picture)})

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("images", type=click.Path(path_type=Path))
+@click.argument("images")
 @STORE_OPTION
 @click.option(
     "--duplicate-threshold",
@@ -50,14 +50,17 @@ if TYPE_CHECKING:
 @click.option("--split-priority", default="", help=SPLIT_PRIORITY_HELP + " Separated by commas.")
 @click.option("--name", default="deduplicated", show_default=True, help=DATASET_NAME_HELP)
 @click.option("--description", default="", help=DATASET_DESCRIPTION_HELP)
-@click.option("--placement", default="symlink", show_default=True, help=PLACEMENT_HELP)
+@click.option("--placement", help=PLACEMENT_HELP)
 @click.option(
     "--max-pixels", type=int, default=MAX_PIXELS_SETTING.default, show_default=True, help=MAX_PIXELS_SETTING.help
 )
 @click.option("--workers", type=click.IntRange(1), help=WORKERS_HELP)
 @JSON_OPTION
-def run(images: Path, store: Path | None, as_json: bool, **settings: object) -> None:
-    """Find the duplicates among the images of a folder, and write the dataset without them."""
+def run(images: str, store: Path | None, as_json: bool, **settings: object) -> None:
+    """Find the duplicates among the images of a folder or bucket, and write the dataset without them.
+
+    IMAGES is a folder, or a URI: s3://bucket/photos, gs://..., az://...
+    """
     run_and_tell(project_from(images, store, settings), settings, as_json)
 
 
@@ -80,7 +83,7 @@ def demo(folder: Path, store: Path | None) -> None:
     run_and_tell(project_from(folder, store or Path("dedup_store") / "demo", settings), settings, as_json=False)
 
 
-def project_from(images: Path, store: Path | None, settings: dict[str, object]) -> "Project":
+def project_from(images: str | Path, store: Path | None, settings: dict[str, object]) -> "Project":
     from dedup_assets.core.project import project_of
 
     names = {"name": "dataset_name", "description": "dataset_description"}

@@ -15,9 +15,10 @@ import pandas as pd
 
 from dedup_assets.core.atomic import point
 from dedup_assets.core.errors import DedupError, SettingsError
-from dedup_assets.core.listing import path_of
+from dedup_assets.core.sources.base import Readable, Source
 
-PLACEMENTS = ("symlink", "hardlink", "copy", "none")
+LINKS = ("symlink", "hardlink")
+PLACEMENTS = (*LINKS, "copy", "none")
 MANIFEST_COLUMNS = (
     *("image_id", "file_hash", "pixel_hash", "size_bytes", "width", "height", "format", "split"),
     *("uniqueness", "label", "group_id", "tags"),
@@ -59,7 +60,7 @@ class DatasetVersion:
 def write_version(
     recipe: DatasetRecipe,
     datasets: Path,
-    root: Path,
+    source: Source,
     manifest: pd.DataFrame,
     removed: pd.DataFrame,
     facts: dict[str, object],
@@ -84,7 +85,7 @@ def write_version(
     building = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=folder.parent))
     try:
         building.chmod(0o755)
-        _place(recipe.placement, root, manifest["image_id"].tolist(), building / "images", progress)
+        _place(recipe.placement, source, manifest["image_id"].tolist(), building / "images", progress)
         if result.created:
             (building / "manifest.csv").write_bytes(manifest_csv)
             manifest.to_parquet(building / "manifest.parquet", index=False)
@@ -121,17 +122,16 @@ def keep_decisions(decisions: Path, folder: Path) -> None:
 
 
 def _place(
-    placement: str, root: Path, image_ids: list[str], folder: Path, progress: Callable[[str, int, int], None]
+    placement: str, source: Source, image_ids: list[str], folder: Path, progress: Callable[[str, int, int], None]
 ) -> None:
     if placement == "none":
         return
     folder.mkdir()
     for inner in sorted({os.path.dirname(image_id) for image_id in image_ids}):  # noqa: PTH120 - of ids, a hundred thousand
         (folder / inner).mkdir(parents=True, exist_ok=True)
-    root = root.absolute()
     for done, image_id in enumerate(image_ids):
         try:
-            _place_one(placement, path_of(root, image_id), folder / image_id)
+            _place_one(placement, source.file(image_id), folder / image_id)
         except FileNotFoundError as error:
             raise DedupError(
                 f"'{image_id}' was gone when the dataset was written; run again so that the folder is read anew"
@@ -148,7 +148,10 @@ def _place(
             progress("placing images", done + 1, len(image_ids))
 
 
-def _place_one(placement: str, source: Path, target: Path) -> None:
+def _place_one(placement: str, source: Readable, target: Path) -> None:
+    if not isinstance(source, Path):
+        target.write_bytes(source.read_bytes())
+        return
     if placement == "symlink":
         os.symlink(source, target)  # noqa: PTH211 - half the time of Path.symlink_to
     elif placement == "hardlink":

@@ -13,6 +13,14 @@ class NoImagesError(DedupError):
     """The image folder is missing, cannot be listed, or holds nothing readable."""
 
 
+class SourceError(DedupError):
+    """The place of the images does not answer any more, or no longer lets us in."""
+
+
+class UnreachableFileError(SourceError):
+    """One file cannot be had, though the place of the images answers."""
+
+
 class StoreError(DedupError):
     """The store cannot be opened, locked or written."""
 

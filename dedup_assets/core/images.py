@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dedup_assets.core.errors import SourceError, UnreachableFileError
+from dedup_assets.core.sources.base import Readable, opened
+
 SKETCH_SIZE = 48
 MAX_PIXELS = 178_956_970  # where Pillow itself starts to suspect a decompression bomb
 
@@ -30,7 +33,7 @@ Pixels = NDArray[np.uint8]
 class ImageFacts:
     """What reading a file once told.
 
-    `status` is `ok`, or why it cannot be used: `empty`, `unreadable`, `denied`, `vanished`, `too_large`.
+    `status` is `ok`, or why it cannot be used: `empty`, `unreadable`, `denied`, `vanished`, `too_large`, `unreachable`.
     `width` and `height` are in pixels as displayed (EXIF orientation applied). `frames` counts the pictures of an
     animation. `scaled` tells that the file was decoded at a smaller scale: then `pixel_hash` is None, and
     `hash_pixels` gives it.
@@ -49,20 +52,25 @@ class ImageFacts:
     sketch: Pixels | None = field(default=None, repr=False, compare=False)
 
 
-def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageFacts:
+def read_image(file: Readable, max_pixels: int = MAX_PIXELS) -> ImageFacts:
     """Read a file once: its hash, its facts and its sketch. A file that cannot be used is an answer, not an error.
 
-    The sketch is the whole picture as a viewer shows it, squashed to (SKETCH_SIZE, SKETCH_SIZE, 3) uint8 RGB.
+    The sketch is the whole picture as a viewer shows it, squashed to (SKETCH_SIZE, SKETCH_SIZE, 3) uint8 RGB. Raises
+    SourceError alone: when the place of the images does not answer.
     """
     file_hash: str | None = None
     try:
-        source, file_hash, size = _open_and_hash(path)
+        source, file_hash, size = _open_and_hash(file)
         if size == 0:
             return ImageFacts("empty", "the file has no bytes", file_hash)
         with source:
-            return _facts(source, path, file_hash, max_pixels)
+            return _facts(source, file, file_hash, max_pixels)
+    except UnreachableFileError as error:
+        return ImageFacts("unreachable", str(error))
+    except SourceError:
+        raise
     except PermissionError as error:
-        return ImageFacts("denied", error.strerror)
+        return ImageFacts("denied", error.strerror or _first_line(error))
     except FileNotFoundError:
         return ImageFacts("vanished", "the file was gone when it was read")
     except Image.DecompressionBombError:
@@ -73,29 +81,29 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageFacts:
         return ImageFacts("unreadable", _first_line(error), file_hash)
 
 
-def read_picture(path: Path, size: int) -> Pixels:
+def read_picture(file: Readable, size: int) -> Pixels:
     """The whole picture as a viewer shows it, squashed to (size, size, 3) uint8 RGB. Raises what the decoder raises."""
-    with open_scaled(path, size) as image:
+    with open_scaled(file, size) as image:
         return squash(upright(image), size)
 
 
-def open_scaled(path: Path, size: int) -> Image.Image:
+def open_scaled(file: Readable, size: int) -> Image.Image:
     """The opened file, set to decode no larger than it takes to make both sides at least `size` pixels."""
-    image = _open(path)
+    image = _open(file)
     _scale_on_decode(image, max(size, _SCALED_SIZE))
     return image
 
 
-def read_full(path: Path) -> Image.Image:
+def read_full(file: Readable) -> Image.Image:
     """The first frame at full size, upright, palettes expanded: what identity and full-size comparison look at."""
-    with _open(path) as image:
+    with _open(file) as image:
         image.load()
         return expand(upright(image))
 
 
-def hash_pixels(path: Path) -> str:
+def hash_pixels(file: Readable) -> str:
     """SHA-256 over mode, displayed size, number of frames and every frame's pixels. Raises what the decoder raises."""
-    with _open(path) as image:
+    with _open(file) as image:
         image.load()
         return _hash_decoded(image)
 
@@ -137,8 +145,8 @@ def squash(image: Image.Image, size: int) -> Pixels:
     return np.asarray(rgb.resize((size, size), Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR))
 
 
-def _facts(source: IO[bytes], path: Path, file_hash: str, max_pixels: int) -> ImageFacts:
-    _allow_heif(path)
+def _facts(source: IO[bytes], file: Readable, file_hash: str, max_pixels: int) -> ImageFacts:
+    _allow_heif(file)
     _allow_pixels(max_pixels)
     with Image.open(source) as image:
         width, height = image.size
@@ -207,27 +215,29 @@ def _to_8_bit(values: NDArray[np.float64], mode: str) -> Pixels:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def _open(path: Path) -> Image.Image:
-    _allow_heif(path)
-    return Image.open(path)
+def _open(file: Readable) -> Image.Image:
+    _allow_heif(file)
+    return Image.open(opened(file))
 
 
-def _open_and_hash(path: Path) -> tuple[IO[bytes], str, int]:
-    size = path.stat().st_size
-    if size <= _IN_MEMORY_BYTES:
-        data = path.read_bytes()
-        return io.BytesIO(data), hashlib.sha256(data).hexdigest(), len(data)
-    file = path.open("rb")
+def _open_and_hash(file: Readable) -> tuple[IO[bytes], str, int]:
+    if isinstance(file, Path) and (size := file.stat().st_size) > _IN_MEMORY_BYTES:
+        return _hash_in_blocks(file.open("rb"), size)
+    data = file.read_bytes()
+    return io.BytesIO(data), hashlib.sha256(data).hexdigest(), len(data)
+
+
+def _hash_in_blocks(source: IO[bytes], size: int) -> tuple[IO[bytes], str, int]:
     digest = hashlib.sha256()
-    while block := file.read(1 << 20):
+    while block := source.read(1 << 20):
         digest.update(block)
-    file.seek(0)
-    return file, digest.hexdigest(), size
+    source.seek(0)
+    return source, digest.hexdigest(), size
 
 
-def _allow_heif(path: Path) -> None:
+def _allow_heif(file: Readable) -> None:
     global _heif_ready
-    if not _heif_ready and path.suffix.lower() in (".heic", ".heif", ".hif"):
+    if not _heif_ready and file.suffix.lower() in (".heic", ".heif", ".hif"):
         with _heif_lock:
             import pillow_heif
 

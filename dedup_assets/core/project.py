@@ -8,12 +8,15 @@ from typing import TypedDict
 
 from typing_extensions import Unpack
 
-from dedup_assets.core.datasets import DatasetRecipe
+from dedup_assets.core.datasets import LINKS, DatasetRecipe
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, check_name
-from dedup_assets.core.errors import StoreError
+from dedup_assets.core.errors import SettingsError, StoreError
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
 from dedup_assets.core.settings import MAX_PIXELS_SETTING
+from dedup_assets.core.sources import source_of
+from dedup_assets.core.sources.base import Source
+from dedup_assets.core.sources.folder import Folder
 from dedup_assets.core.store import Store, default_store
 
 _FACT = "project"
@@ -29,7 +32,7 @@ class ProjectSettings(TypedDict, total=False):
     decisions: str | Path | None
     dataset_name: str
     dataset_description: str
-    placement: str
+    placement: str | None
     max_pixels: int
     workers: int | None
 
@@ -38,7 +41,7 @@ class ProjectSettings(TypedDict, total=False):
 class Project:
     """`decisions`: the reviewed file, `decisions.csv` in the store if not given. `workers`: threads that decode."""
 
-    images: Path
+    images: Source
     store: Store
     embedder: str = DEFAULT_EMBEDDER
     second_stage: bool = True
@@ -51,6 +54,11 @@ class Project:
     def __post_init__(self) -> None:
         MAX_PIXELS_SETTING.check(self.max_pixels)
         check_name(self.embedder)
+        if self.recipe.placement in LINKS and not isinstance(self.images, Folder):
+            raise SettingsError(
+                f"placement is '{self.recipe.placement}', but an image of '{self.images}' cannot be linked to; "
+                "use copy or none"
+            )
 
     def remember(self) -> None:
         """Note the settings in the store, so that `remembered` finds them."""
@@ -59,19 +67,30 @@ class Project:
         self.store.set_fact(_FACT, json.dumps(said))
 
     @property
+    def threads(self) -> int | None:
+        """Threads that read and decode: as asked, else as many as suit the place of the images."""
+        return self.workers or self.images.threads
+
+    @property
     def decisions_file(self) -> Path:
         """The reviewed file."""
         return self.decisions or self.store.decisions_file
 
 
-def project_of(images: str | Path, store: str | Path | None = None, **settings: Unpack[ProjectSettings]) -> Project:
-    """The project that a user's plain settings describe; paths may be relative or start with ~."""
+def project_of(
+    images: str | Path | Source, store: str | Path | None = None, **settings: Unpack[ProjectSettings]
+) -> Project:
+    """The project that a user's plain settings describe; paths may be relative or start with ~.
+
+    `images` is a folder, or the URI of a bucket: s3://bucket/photos.
+    """
     unknown = set(settings) - set(ProjectSettings.__annotations__)
     if unknown:
         raise TypeError(f"there are no settings {sorted(unknown)}; there are {sorted(ProjectSettings.__annotations__)}")
+    source = source_of(images)
     policy, recipe, decisions = KeeperPolicy(), DatasetRecipe(), settings.get("decisions")
     return Project(
-        images=Path(images).expanduser().absolute(),
+        images=source,
         store=Store(store) if store else default_store(),
         embedder=settings.get("embedder", DEFAULT_EMBEDDER),
         second_stage=settings.get("second_stage", True),
@@ -81,7 +100,7 @@ def project_of(images: str | Path, store: str | Path | None = None, **settings: 
         recipe=DatasetRecipe(
             settings.get("dataset_name", recipe.name),
             settings.get("dataset_description", recipe.description),
-            settings.get("placement", recipe.placement),
+            settings.get("placement") or ("symlink" if isinstance(source, Folder) else "none"),
         ),
         decisions=Path(decisions).expanduser().absolute() if decisions else None,
         max_pixels=settings.get("max_pixels", MAX_PIXELS),
@@ -96,7 +115,7 @@ def remembered(store: Store) -> Project:
         raise StoreError(f"there is no store at '{store.folder}'; run 'dedup-assets run IMAGES' first")
     values = json.loads(said)
     keepers, recipe = values.pop("keepers"), values.pop("recipe")
-    images, decisions = Path(values.pop("images")), values.pop("decisions")
+    images, decisions = source_of(values.pop("images")), values.pop("decisions")
     return Project(
         images=images,
         store=store,

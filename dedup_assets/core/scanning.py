@@ -11,13 +11,14 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.arrays import ArrayShelf
+from dedup_assets.core.errors import SourceError
 from dedup_assets.core.images import MAX_PIXELS, ImageFacts, hash_pixels, read_image
 from dedup_assets.core.keepers import split_of
-from dedup_assets.core.listing import FoundFile, Listing, path_of
 from dedup_assets.core.run import Run
+from dedup_assets.core.sources.base import FoundFile, Listing, Source
 
 CHUNK = 1024
-_RETRIED = ("denied", "vanished")  # a status that can mend without the file changing
+_RETRIED = ("denied", "vanished", "unreachable")  # a status that can mend without the file changing
 _FACTS = tuple(
     "status error file_hash pixel_hash width height format mode frames scaled sketch_hash".split()  # noqa: SIM905
 )
@@ -50,6 +51,7 @@ def known_rows(listing: Listing, known: pd.DataFrame, max_pixels: int) -> pd.Dat
             "image_id": [file.image_id for file in listing.files],
             "size_bytes": np.array([file.size_bytes for file in listing.files], np.int64),
             "modified_ns": np.array([file.modified_ns for file in listing.files], np.int64),
+            "etag": np.array([file.etag for file in listing.files], object),
         }
     )
     pixels = known["width"].astype("float64") * known["height"].astype("float64")
@@ -58,12 +60,13 @@ def known_rows(listing: Listing, known: pd.DataFrame, max_pixels: int) -> pd.Dat
     now_too_large = (known["status"] == "ok") & (pixels > max_pixels)
     usable = known[~(known["status"].isin(_RETRIED) | now_fits | now_too_large)]
     usable = usable.drop_duplicates("image_id", keep="last")
-    keys = ["image_id", "size_bytes", "modified_ns"]
+    keys = ["image_id", "size_bytes", "modified_ns", "etag"]
     return files.merge(usable[keys + list(_FACTS)], on=keys, how="left")
 
 
 def read_new(
     rows: pd.DataFrame,
+    source: Source,
     listing: Listing,
     sketches: ArrayShelf,
     max_pixels: int,
@@ -79,7 +82,12 @@ def read_new(
     unsaved = 0
     for start in range(0, len(fresh), CHUNK):
         files = [listing.files[row] for row in fresh[start : start + CHUNK].tolist()]
-        read = list(in_parallel(lambda file: _read(listing, file, max_pixels), files, workers))
+        try:
+            read = list(in_parallel(lambda file: read_image(source.file(file.image_id), max_pixels), files, workers))
+        except SourceError:
+            if unsaved:
+                save(pd.DataFrame(facts[-unsaved:]))
+            raise
         with_sketch = {fact.file_hash: fact.sketch for fact in read if fact.file_hash and fact.sketch is not None}
         sketches.add(list(with_sketch), np.asarray(list(with_sketch.values())))
         facts += [_row(file, fact) for file, fact in zip(files, read, strict=True)]
@@ -94,7 +102,7 @@ def read_new(
     return together.sort_values("image_id", kind="stable", ignore_index=True)
 
 
-def identify(rows: pd.DataFrame, listing: Listing, workers: int | None, run: Run) -> pd.DataFrame:
+def identify(rows: pd.DataFrame, source: Source, workers: int | None, run: Run) -> pd.DataFrame:
     """`rows` with pixel_hash where it is needed to tell identical images, and content_id for every readable one.
 
     Images whose sketch, size and mode agree are decoded in full; equal pixels make one content, named by the smallest
@@ -111,7 +119,9 @@ def identify(rows: pd.DataFrame, listing: Listing, workers: int | None, run: Run
 
     def hash_one(image_id: str) -> str | None:
         try:
-            return hash_pixels(path_of(listing.root, image_id))
+            return hash_pixels(source.file(image_id))
+        except SourceError:
+            raise
         except Exception:  # readable at a smaller scale only, or gone meanwhile: then identical to itself alone
             return None
 
@@ -151,12 +161,8 @@ def _first_seen(rows: pd.DataFrame, previous: pd.DataFrame, run: Run) -> "pd.Ser
     return same.astype("datetime64[us]").fillna(pd.Timestamp(run.now))
 
 
-def _read(listing: Listing, file: FoundFile, max_pixels: int) -> ImageFacts:
-    return read_image(path_of(listing.root, file.image_id), max_pixels)
-
-
 def _row(file: FoundFile, facts: ImageFacts) -> dict[str, Any]:
     sketch_hash = None if facts.sketch is None else hashlib.sha256(facts.sketch.tobytes()).hexdigest()[:16]
     row = {name: getattr(facts, name, None) for name in _FACTS}
     row |= {"image_id": file.image_id, "size_bytes": file.size_bytes, "modified_ns": file.modified_ns}
-    return row | {"sketch_hash": sketch_hash}
+    return row | {"etag": file.etag, "sketch_hash": sketch_hash}

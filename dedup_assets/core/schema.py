@@ -71,11 +71,12 @@ IMAGES = Table(
     _columns(
         """
 image_id VARCHAR POSIX path relative to the image folder
-status VARCHAR ok, or why the file cannot be used: empty, unreadable, denied, vanished, too_large
+status VARCHAR ok, or why the file cannot be used: empty, unreadable, denied, vanished, too_large, unreachable
 error VARCHAR what the decoder or the system said
 size_bytes BIGINT size of the file
 modified_at TIMESTAMP time of the last change, UTC
 modified_ns BIGINT the same in nanoseconds since 1970
+etag VARCHAR of an object in a bucket: changes with every write
 file_hash VARCHAR SHA-256 of the file's bytes
 pixel_hash VARCHAR SHA-256 of mode, size and pixels; only where a full decode was needed
 content_id VARCHAR the same for all images with identical pixels: the smallest file_hash among them
@@ -90,7 +91,7 @@ split VARCHAR train, val, test ...: the first folder named so
 first_seen_at TIMESTAMP scan that first found this content under this path, UTC
 """
     ),
-    volatile=("first_seen_at", "modified_at", "modified_ns"),
+    volatile=("first_seen_at", "modified_at", "modified_ns", "etag"),
 )
 _OF_THE_WHOLE_SCAN = ("modified_at", "content_id", "split", "first_seen_at")
 FILE_FACTS = Table(

@@ -52,7 +52,7 @@ MAX_PIXELS_SETTING = Bounded(
     1e12,
     "Images with more pixels than this are listed as too_large and left alone.",
 )
-IMAGES_HELP = "Folder of images, searched with all its subfolders."
+IMAGES_HELP = "Folder of images, searched with all its subfolders, or the URI of a bucket: s3://bucket/photos."
 STORE_HELP = "Folder for the database and everything else that is written; $DEDUP_STORE, else ./dedup_store."
 DECISIONS_HELP = "CSV file of reviewed decisions; decisions.csv in the store when not given."
 KEY_PREFIX_HELP = "Asset key prefix, so that several datasets live in one deployment."
@@ -70,7 +70,10 @@ KEEPER_ORDER_HELP = (
 SPLIT_PRIORITY_HELP = "Splits whose images stay before others, best first, for instance ['test', 'val', 'train']."
 DATASET_NAME_HELP = "Name of the cleaned dataset; its versions lie under datasets/NAME/ in the store."
 DATASET_DESCRIPTION_HELP = "A sentence about the cleaned dataset, kept in its summary."
-PLACEMENT_HELP = "How kept images get into the dataset folder: symlink, hardlink, copy or none."
+PLACEMENT_HELP = (
+    "How kept images get into the dataset folder: symlink, hardlink, copy or none. When not given: symlink, or none "
+    "where the images or the dataset are in a bucket."
+)
 WORKERS_HELP = "Threads that decode images; all cores when not given."
 
 

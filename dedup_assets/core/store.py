@@ -20,8 +20,8 @@ from dedup_assets.core import schema
 from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.images import SKETCH_SIZE
-from dedup_assets.core.listing import STORE_MARK
 from dedup_assets.core.schema import Table
+from dedup_assets.core.sources.base import STORE_MARK
 
 DEFAULT_STORE = "dedup_store"
 STORE_VARIABLE = "DEDUP_STORE"

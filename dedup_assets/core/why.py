@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -159,9 +158,9 @@ def _identify(store: Store, image: str, images: pd.DataFrame, removals: pd.DataF
     known = set(images["image_id"]) | set(removals["image_id"])
     root = remembered(store).images
     candidates = [image, image.removeprefix("./")]
-    path = Path(image).expanduser().absolute()
-    if path.is_relative_to(root):
-        candidates.append(path.relative_to(root).as_posix())
+    named = root.identify(image)
+    if named is not None:
+        candidates.append(named)
     for candidate in candidates:
         if candidate in known:
             return candidate

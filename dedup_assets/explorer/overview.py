@@ -52,7 +52,8 @@ def overview(request: Request) -> Response:
     return page(
         request,
         "overview.html",
-        root=snapshot.project.images,
+        root=str(snapshot.project.images),
+        name=str(snapshot.project.images).rpartition("/")[2] or str(snapshot.project.images),
         images=len(gallery),
         unreadable=len(gallery) - readable,
         kept=readable - int(snapshot.removed.sum()),

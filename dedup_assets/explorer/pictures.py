@@ -2,15 +2,15 @@
 
 import hashlib
 import re
-from pathlib import Path
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from dedup_assets.core.errors import SourceError
 from dedup_assets.core.exploring.thumbnails import cached_thumbnail, thumbnail
-from dedup_assets.core.listing import path_of
+from dedup_assets.core.sources.base import InMemory, Readable
 from dedup_assets.explorer.state import explorer_of
 
 SIDES = (320, 1280)
@@ -32,11 +32,12 @@ def thumb(request: Request) -> Response:
         return _none("The store has no such picture.")
     data = cached_thumbnail(explorer.store, content_hash, side)
     if data is None:
-        path = _file(request, content_hash)
-        if _read(path, content_hash) is None:
+        file = _file(request, content_hash)
+        read = _read(file, content_hash)
+        if read is None:
             return _none("The file is gone, or not the one that was scanned.")
         try:
-            data = thumbnail(explorer.store, path, content_hash, side)
+            data = thumbnail(explorer.store, InMemory(file.suffix, read), content_hash, side)
         except Exception:  # decoders raise nearly anything; the page shows that the picture cannot be shown
             return _none("The picture cannot be shown.")
     return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
@@ -56,16 +57,16 @@ def original(request: Request) -> Response:
     return Response(data, media_type=kind or "application/octet-stream", headers=headers)
 
 
-def _file(request: Request, content_hash: str) -> Path:
+def _file(request: Request, content_hash: str) -> Readable:
     snapshot = explorer_of(request).snapshot()
-    return path_of(snapshot.project.images, str(snapshot.gallery.ids[snapshot.gallery.row_of_hash[content_hash]]))
+    return snapshot.project.images.file(str(snapshot.gallery.ids[snapshot.gallery.row_of_hash[content_hash]]))
 
 
-def _read(path: Path, content_hash: str) -> bytes | None:
+def _read(file: Readable, content_hash: str) -> bytes | None:
     """The bytes of a file that is still the one scanned: what was put in its place since, a link say, is not served."""
     try:
-        data = path.read_bytes()
-    except OSError:
+        data = file.read_bytes()
+    except (OSError, SourceError):
         return None
     return data if hashlib.sha256(data).hexdigest() == content_hash else None
 

@@ -24,6 +24,7 @@ from PIL import Image
 
 from dedup_assets.core import schema
 from dedup_assets.core.project import Project
+from dedup_assets.core.sources import source_of
 from dedup_assets.core.store import StepRecord, Store, now_utc
 
 SERVE = (
@@ -118,7 +119,7 @@ def make_store(folder, count):
     }
     for step, (settings, summary) in notes.items():
         store.replace({}, StepRecord(step, "in", "out", json.dumps(settings), json.dumps(summary), "run", now))
-    Project(images=folder / "images", store=store).remember()
+    Project(images=source_of(folder / "images"), store=store).remember()
     nearest_pairs = first[np.argsort(distance)][: THUMBNAILS // 2]
     put_thumbnails(store, hashes[np.concatenate([np.arange(THUMBNAILS), nearest_pairs, nearest_pairs + 1])])
     return store

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dedup_assets.core.listing import list_images
+from dedup_assets.core.sources.folder import list_images
 
 LOOP = """
 import sys

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.sources import source_of
 from dedup_assets.core.steps import (
     collect_duplicates,
     embed_images,
@@ -79,7 +80,7 @@ def make_images(root):
 
 def run_chain(images, store, thresholds=None):
     """Every step of the chain; the project."""
-    project = Project(images=images, store=store)
+    project = Project(images=source_of(images), store=store)
     run = Run()
     scan_images(project, run)
     embed_images(project, run)

@@ -13,9 +13,10 @@ from dedup_assets.core.calibration.suggestion import Suggestion, suggest
 from dedup_assets.core.detection.embedders import Embedder
 from dedup_assets.core.detection.neighbours import Distances
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.listing import list_images
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD
+from dedup_assets.core.sources import source_of
+from dedup_assets.core.sources.base import Source
 
 PHOTOS = 60
 LEAST_PHOTOS = 4
@@ -81,7 +82,7 @@ class CalibrationReport:
 
 
 def calibrate(
-    images: Path,
+    images: str | Path | Source,
     embedder: Embedder,
     *,
     second_stage: bool = True,
@@ -97,11 +98,12 @@ def calibrate(
     4 different images can be read, NoImagesError when the folder cannot be listed.
     """
     run = run or Run()
-    listing = list_images(images)
-    chosen, skipped = choose_photos(listing, photos)
+    source = source_of(images)
+    listing = source.listing()
+    chosen, skipped = choose_photos(source, listing, photos)
     if len(chosen) < LEAST_PHOTOS:
         raise DedupError(
-            f"only {len(chosen)} of the {len(listing.files)} images under '{images}' can be read and differ; "
+            f"only {len(chosen)} of the {len(listing.files)} images under '{source}' can be read and differ; "
             f"calibrating needs at least {LEAST_PHOTOS}, and tells more with {PHOTOS}"
         )
     with tempfile.TemporaryDirectory(prefix="dedup_calibrate_") as folder:

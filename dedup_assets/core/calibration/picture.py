@@ -10,6 +10,8 @@ from dedup_assets.core.calibration.calibrate import CalibrationReport
 from dedup_assets.core.calibration.suggestion import FALSE_SHARE, Suggestion
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD
+from dedup_assets.core.sources.base import Source
+from dedup_assets.core.sources.folder import Folder
 
 _SIZE = (1280, 1000)
 _LEFT, _RIGHT = 140, 1240  # pixels: the panels, across
@@ -23,11 +25,11 @@ _BLUE, _RED, _GREEN = "#1f5fa8", "#b8322a", "#2f7d3b"
 Point = tuple[float, float]
 
 
-def check_picture_path(path: Path, images: Path) -> None:
+def check_picture_path(path: Path, images: Source) -> None:
     """Raise DedupError unless a PNG may be written to `path`: only under that suffix, and not among the images."""
     if path.suffix.lower() != ".png":
         raise DedupError(f"the picture would be '{path}', but is a PNG; give --picture a name that ends in .png")
-    if path.resolve().is_relative_to(images.expanduser().resolve()):
+    if isinstance(images, Folder) and path.resolve().is_relative_to(images.root.resolve()):
         raise DedupError(f"the picture '{path}' would lie among the images; give --picture a place outside '{images}'")
 
 

@@ -16,11 +16,12 @@ from dedup_assets.core.calibration.edits import Edit, plant
 from dedup_assets.core.detection.comparing import Comparer, Content
 from dedup_assets.core.detection.embedders import Calibration, Embedder
 from dedup_assets.core.detection.neighbours import Distances, Indices, Int8, pair_distances, quantise
+from dedup_assets.core.errors import SourceError
 from dedup_assets.core.images import SKETCH_SIZE, as_rgb, open_scaled, read_image, read_picture, upright
-from dedup_assets.core.listing import Listing, path_of
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel
 from dedup_assets.core.settings import NEAR_DUPLICATE_THRESHOLD
+from dedup_assets.core.sources.base import Listing, Readable, Source
 
 _SIDE = 400  # pixels; photos are no longer than this on their longer side before they are edited
 _LEAST_SIDE = 8  # pixels; there is no editing of anything smaller
@@ -118,7 +119,7 @@ class Bench:
         return np.asarray(distance[inverse])
 
 
-def choose_photos(listing: Listing, count: int) -> tuple[list[Photo], int]:
+def choose_photos(source: Source, listing: Listing, count: int) -> tuple[list[Photo], int]:
     """Up to `count` different photos, by the hash of their image_id, and how many were passed over on the way.
 
     Passed over is what cannot be read, is under 8 pixels on a side, or shows the very pixels of one chosen before.
@@ -129,7 +130,7 @@ def choose_photos(listing: Listing, count: int) -> tuple[list[Photo], int]:
     for image_id in sorted((file.image_id for file in listing.files), key=_digest):
         if len(chosen) == count:
             break
-        picture = _picture(path_of(listing.root, image_id))
+        picture = _picture(source.file(image_id))
         pixels = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).digest() if picture else b""
         if picture is None or pixels in seen:
             skipped += 1
@@ -139,11 +140,13 @@ def choose_photos(listing: Listing, count: int) -> tuple[list[Photo], int]:
     return chosen, skipped
 
 
-def _picture(path: Path) -> Image.Image | None:
+def _picture(file: Readable) -> Image.Image | None:
     """The picture as a viewer shows it, 400 pixels at most; None where there is none to edit."""
     try:
-        with open_scaled(path, _SIDE) as image:
+        with open_scaled(file, _SIDE) as image:
             picture = as_rgb(upright(image))
+    except SourceError:
+        raise
     except Exception:  # decoders raise nearly anything on broken files
         return None
     picture.thumbnail((_SIDE, _SIDE))

@@ -7,7 +7,6 @@ correlates almost perfectly, in look-alikes many do so only roughly.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,6 +24,7 @@ from dedup_assets.core.detection.alignment import (
     likely_starts,
 )
 from dedup_assets.core.images import read_picture
+from dedup_assets.core.sources.base import Readable
 
 PICTURE_SIZE = 96
 VERSION = "1"  # changes when an answer would
@@ -65,9 +65,9 @@ class Prepared:
     crops: Crops
 
 
-def prepare(path: Path) -> Prepared:
+def prepare(file: Readable) -> Prepared:
     """The picture as `compare` wants it. Raises what the decoder raises."""
-    return prepare_picture(read_picture(path, PICTURE_SIZE))
+    return prepare_picture(read_picture(file, PICTURE_SIZE))
 
 
 def prepare_picture(picture: NDArray[np.uint8]) -> Prepared:

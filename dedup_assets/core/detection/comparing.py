@@ -5,7 +5,6 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.images import read_full
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel
+from dedup_assets.core.sources.base import Readable
 
 if TYPE_CHECKING:
     from dedup_assets.core.detection.agreement import Prepared
@@ -31,7 +31,7 @@ class Content:
     """One distinct content: where to read it, and its displayed size and number of frames."""
 
     content_id: str
-    path: Path
+    file: Readable
     size: tuple[int, int]
     frames: int
 
@@ -111,7 +111,7 @@ class Comparer:
         from dedup_assets.core.detection import agreement, fullsize
 
         if vector_distance <= fullsize.TINY_DISTANCE and a.size == b.size and a.frames == b.frames == 1:
-            result = fullsize.compare_full(read_full(a.path), read_full(b.path))
+            result = fullsize.compare_full(read_full(a.file), read_full(b.file))
             if result.identical:
                 return 0.0, 1.0
             if result.distance is not None and result.distance <= SAME_DISTANCE:
@@ -130,7 +130,7 @@ class Comparer:
             if content.content_id in self._pictures:
                 self._pictures.move_to_end(content.content_id)
         new = sorted((c for c in contents if c.content_id not in self._pictures), key=lambda c: c.content_id)
-        pictures = in_parallel(lambda content: agreement.prepare(content.path), new, self._workers)
+        pictures = in_parallel(lambda content: agreement.prepare(content.file), new, self._workers)
         for content, picture in zip(new, pictures, strict=True):
             self._pictures[content.content_id] = picture
         while len(self._pictures) > max(_PICTURES_KEPT, len(contents)):

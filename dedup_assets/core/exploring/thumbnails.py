@@ -7,12 +7,13 @@ from pathlib import Path
 from PIL import Image
 
 from dedup_assets.core.images import as_rgb, open_scaled, upright
+from dedup_assets.core.sources.base import Readable
 from dedup_assets.core.store import Store
 
 _QUALITY = 82
 
 
-def thumbnail(store: Store, path: Path, content_hash: str, side: int = 256) -> bytes:
+def thumbnail(store: Store, file: Readable, content_hash: str, side: int = 256) -> bytes:
     """JPEG bytes of the image, upright, its aspect kept, at most `side` pixels wide and high.
 
     Raises what the decoder raises when the file cannot be read. Kept in the store by content and side.
@@ -20,7 +21,7 @@ def thumbnail(store: Store, path: Path, content_hash: str, side: int = 256) -> b
     known = cached_thumbnail(store, content_hash, side)
     if known is not None:
         return known
-    data = _render(path, side)
+    data = _render(file, side)
     cached = _place(store, content_hash, side)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
@@ -44,8 +45,8 @@ def _place(store: Store, content_hash: str, side: int) -> Path:
     return store.folder / "thumbnails" / str(side) / content_hash[:2] / f"{content_hash}.jpg"
 
 
-def _render(path: Path, side: int) -> bytes:
-    with open_scaled(path, side) as image:
+def _render(file: Readable, side: int) -> bytes:
+    with open_scaled(file, side) as image:
         picture = as_rgb(upright(image))
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import quantise
-from dedup_assets.core.errors import DedupError
+from dedup_assets.core.errors import DedupError, SourceError
 from dedup_assets.core.images import SKETCH_SIZE, read_picture
-from dedup_assets.core.listing import path_of
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import CHUNK, in_parallel
@@ -67,8 +66,10 @@ def _pictures(project: Project, size: int, wanted: list[str], contents: pd.DataF
     def read(content_id: str) -> NDArray[np.uint8]:
         image_id = image_of[content_id]
         try:
-            return read_picture(path_of(project.images, image_id), size)
+            return read_picture(project.images.file(image_id), size)
+        except SourceError:
+            raise
         except Exception as error:
             raise DedupError(f"'{image_id}' changed while the run was reading it ({error}); run again") from error
 
-    return np.stack(list(in_parallel(read, wanted, project.workers)))
+    return np.stack(list(in_parallel(read, wanted, project.threads)))

@@ -10,7 +10,6 @@ from dedup_assets.core.detection.comparing import Comparer, Content, comparison_
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import join
 from dedup_assets.core.keepers import rank
-from dedup_assets.core.listing import path_of
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
@@ -60,7 +59,7 @@ def find_neighbours(project: Project, run: Run, limit: float = PAIR_LIMIT) -> Ne
             distance, agreed = found.full_distance.copy(), np.full(len(found.first), np.nan)
             first, second = found.first[offered], found.second[offered]
             shelf = store.comparisons(f"{comparison_version()}-{embedder_id(embedder)}")
-            comparer = Comparer(shelf, project.second_stage, project.workers)
+            comparer = Comparer(shelf, project.second_stage, project.threads)
             distance[offered], agreed[offered] = comparer.distances(
                 _content_list(project, contents), first, second, found.view_distance[offered], run
             )
@@ -90,7 +89,7 @@ def find_neighbours(project: Project, run: Run, limit: float = PAIR_LIMIT) -> Ne
 
 def _content_list(project: Project, contents: pd.DataFrame) -> list[Content]:
     return [
-        Content(content_id, path_of(project.images, image_id), (int(width), int(height)), int(frames))
+        Content(content_id, project.images.file(image_id), (int(width), int(height)), int(frames))
         for content_id, image_id, width, height, frames in contents[
             ["content_id", "image_id", "width", "height", "frames"]
         ].itertuples(index=False)

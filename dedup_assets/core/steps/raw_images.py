@@ -1,12 +1,12 @@
 """raw_images: the manifest of the folder."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.errors import NoImagesError, StoreError
-from dedup_assets.core.listing import list_images
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import finish, identify, known_rows, read_new
@@ -30,10 +30,10 @@ class ScanSummary(StepSummary):
 def scan_images(project: Project, run: Run) -> ScanSummary:
     """raw_images: every file, its identity, size, format and status. Decodes only what is new."""
     store = project.store
-    if store.folder.resolve() == project.images.resolve():
+    if Path(str(project.images)).resolve() == store.folder.resolve():
         raise StoreError(f"the store '{store.folder}' is the image folder itself; name another with --store")
     with store.exclusively(run.say):
-        listing = list_images(project.images)
+        listing = project.images.listing()
         if not listing.files:
             raise NoImagesError(f"there are no images under '{project.images}' ({listing.ignored} other files)")
         previous = store.read(schema.IMAGES)
@@ -46,8 +46,10 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
             store.append(schema.FILE_FACTS, facts)
 
         with store.explained():
-            rows = read_new(rows, listing, store.sketches, project.max_pixels, project.workers, run, save)
-        images = finish(identify(rows, listing, project.workers, run), previous, run)
+            rows = read_new(
+                rows, project.images, listing, store.sketches, project.max_pixels, project.threads, run, save
+            )
+        images = finish(identify(rows, project.images, project.threads, run), previous, run)
         readable = images[images["status"] == "ok"]
         problems = images["status"][images["status"] != "ok"].value_counts().to_dict()
         if not len(readable):

@@ -1,6 +1,5 @@
-"""The files under an image folder: who is there, how large, how old. Reads no image bytes."""
+"""A folder of images: who is there, how large, how old. Reads no image bytes."""
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -9,42 +8,43 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from dedup_assets.core.errors import NoImagesError
-
-IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
-    *(".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".ico", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
-)
-STORE_MARK = "dedup.duckdb"  # a folder that holds this is a store, never part of the images
+from dedup_assets.core.sources.base import IMAGE_SUFFIXES, STORE_MARK, FoundFile, Listing
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """One file. `image_id` is its POSIX path relative to the root; `modified_ns` nanoseconds since 1970."""
-
-    image_id: str
-    size_bytes: int
-    modified_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Every image file under `root`, sorted by image_id, and how many other files were passed over."""
+@dataclass(frozen=True)
+class Folder:
+    """A folder of images, with all its subfolders."""
 
     root: Path
-    files: tuple[FoundFile, ...]
-    ignored: int
+
+    def __str__(self) -> str:
+        return str(self.root)
 
     @property
-    def version(self) -> str:
-        """Changes when a file comes, goes, or changes its size or time."""
-        digest = hashlib.sha256()
-        for file in self.files:
-            digest.update(f"{file.image_id}\0{file.size_bytes}\0{file.modified_ns}\n".encode())
-        return digest.hexdigest()[:16]
+    def threads(self) -> int | None:
+        """One per core: disks are not what is waited for."""
+        return None
+
+    def listing(self, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Listing:
+        """The files under the folder with these suffixes; see `list_images`."""
+        return list_images(self.root, suffixes)
+
+    def file(self, image_id: str) -> Path:
+        """The path of an image."""
+        return path_of(self.root, image_id)
+
+    def place(self, image_id: str) -> str:
+        """The path of an image, as text."""
+        return str(self.file(image_id))
+
+    def identify(self, said: str) -> str | None:
+        """The id of a path, whether or not there is a file."""
+        path = Path(said).expanduser().absolute()
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else None
 
 
-def list_images(root: Path) -> Listing:
-    """The image files under `root`, told by their suffix, links followed once.
+def list_images(root: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Listing:
+    """The files under `root` with these suffixes, links followed once.
 
     Hidden files and folders, other suffixes and stores are passed over. A file behind a link counts only where it
     was not found without one; a link back into the tree or above it is not followed. Raises NoImagesError when the
@@ -58,9 +58,9 @@ def list_images(root: Path) -> Listing:
         what = f"cannot be reached ({error.strerror})"
     if what:
         raise NoImagesError(f"the image folder '{root}' {what}; give the folder that holds your images")
-    walk = _Walk(root)
+    walk = _Walk(root, suffixes)
     walk.run()
-    return Listing(root, tuple(sorted(walk.files, key=lambda file: file.image_id)), walk.ignored)
+    return Listing(tuple(sorted(walk.files, key=lambda file: file.image_id)), walk.ignored)
 
 
 def path_of(root: Path, image_id: str) -> Path:
@@ -83,8 +83,9 @@ def _identify(relative: str) -> str:
 class _Walk:
     """One pass over real files, then over what links lead to."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, suffixes: tuple[str, ...]) -> None:
         self.root = root
+        self.suffixes = suffixes
         self.files: list[FoundFile] = []
         self.ignored = 0
         self._seen_files: set[tuple[int, int]] = set()
@@ -148,7 +149,7 @@ class _Walk:
 
     def _file(self, relative: str, stat: os.stat_result, *, by_link: bool) -> None:
         inode = (stat.st_dev, stat.st_ino)
-        if Path(relative).suffix.lower() not in IMAGE_SUFFIXES or (by_link and inode in self._seen_files):
+        if Path(relative).suffix.lower() not in self.suffixes or (by_link and inode in self._seen_files):
             self.ignored += 1
             return
         self._seen_files.add(inode)
