@@ -3,7 +3,7 @@
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, cast
 
 import dagster as dg
@@ -38,14 +38,14 @@ def build_assets(
     group_name: str = GROUP,
     owners: Sequence[str] = (),
     pool: str | None = None,
-    automation_condition: "dg.AutomationCondition[dg.AssetKey] | None" = None,
+    resource_keys: Collection[str] = (),
     on_progress: Progress | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> list[dg.AssetsDefinition | dg.SourceAsset]:
     """The chain for one project, from `image_folder` to `deduplicated_dataset`, in dependency order.
 
     `thresholds` become the defaults of the run config of `uniqueness_scores`. `on_progress` is told how far long steps
-    are, and `on_notice` what is worth reading, beside the Dagster log.
+    are, and `on_notice` what is worth reading, beside the Dagster log. Every asset needs the resources `resource_keys`.
     """
     store = project.store
 
@@ -61,7 +61,7 @@ def build_assets(
             owners=list(owners) or None,
             pool=pool,
             code_version=CODE_VERSION,
-            automation_condition=automation_condition,
+            required_resource_keys=set(resource_keys),
             **more,
         )
         return cast(_Decorator, decorator)

@@ -13,6 +13,7 @@ from dedup_assets.core.project import Project, ProjectSettings, project_of
 from dedup_assets.core.run import Progress
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
 from dedup_assets.core.sources.base import Source
+from dedup_assets.lease import lease_of
 
 JOB = "deduplicate"
 
@@ -59,6 +60,7 @@ def defs_of(
         group_name=group_name,
         owners=owners,
         pool=pool,
+        resource_keys=(pool,),
         on_progress=on_progress,
         on_notice=on_notice,
     )
@@ -71,5 +73,6 @@ def defs_of(
         assets=assets,
         asset_checks=build_checks(project, thresholds, key_prefix=key_prefix, pool=pool),
         jobs=[job],
+        resources={pool: lease_of(project.store.folder)},
         executor=dg.in_process_executor,
     )

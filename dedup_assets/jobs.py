@@ -62,12 +62,13 @@ def run_job(
         }
         config["ops"] = {"uniqueness_scores": {"config": used}}
     instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
-    with instance:
+    run_id = str(uuid.uuid4())
+    with instance, project.store.exclusively(on_notice, project.store.lease(run_id)):
         result = job.execute_in_process(
             run_config=config,
             instance=instance,
             raise_on_error=False,
-            run_id=str(uuid.uuid4()),
+            run_id=run_id,
             asset_selection=[dg.AssetKey(name) for name in assets] if assets is not None else None,
         )
     made = tuple(event.materialization.asset_key.path[-1] for event in result.get_asset_materialization_events())

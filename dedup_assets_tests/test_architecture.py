@@ -12,11 +12,13 @@ import dedup_assets
 PACKAGE = Path(dedup_assets.__file__).parent
 FACE = {
     "assets",
+    "automation",
     "checks",
     "build",
     "component",
     "definitions",
     "jobs",
+    "lease",
     "metadata",
     "terminal",
     "cli",

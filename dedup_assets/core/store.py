@@ -14,12 +14,12 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from dedup_assets.core import schema
 from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.images import SKETCH_SIZE
+from dedup_assets.core.lease import Lease
 from dedup_assets.core.schema import Table
 from dedup_assets.core.sources.base import STORE_MARK
 
@@ -106,30 +106,20 @@ class Store:
     # ---- opening and locking
 
     @contextlib.contextmanager
-    def exclusively(self, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    def exclusively(self, on_wait: Callable[[str], None] | None = None, lease: Lease | None = None) -> Iterator[None]:
         """Keep every other writer out, across processes, until the block ends; a killed holder counts as gone.
 
-        Waits for another holder, after calling `on_wait` with a sentence once. May be nested in one thread.
+        Waits for another holder, after calling `on_wait` with a sentence once. May be nested in one thread. A run is
+        given a `lease` of its own and holds it around all its steps, so that the steps of two runs never alternate.
         """
         with self.explained():
             self._make_folder()
-            lock = FileLock(self.folder / "run.lock", is_singleton=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                if on_wait:
-                    on_wait(f"another run is using the store '{self.folder}'; waiting for it to end")
-                try:
-                    lock.acquire(timeout=_WAIT_SECONDS)
-                except Timeout:
-                    raise StoreError(
-                        f"the store '{self.folder}' is still in use by another run after "
-                        f"{_WAIT_SECONDS / 60:.0f} minutes; end that run, or name another store"
-                    ) from None
-            try:
+            with (lease or self.lease()).held(_WAIT_SECONDS, on_wait):
                 yield
-            finally:
-                lock.release()
+
+    def lease(self, run_id: str | None = None) -> Lease:
+        """The right to write here, for a run or for other work. See `exclusively`."""
+        return Lease(self.folder, run_id)
 
     @contextlib.contextmanager
     def connect(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:

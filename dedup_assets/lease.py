@@ -1,0 +1,49 @@
+"""A Dagster run holds its store from its first step to its last, as a resource of all its assets."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+
+from dedup_assets.core.store import Store
+
+_ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+@functools.cache  # two instances on one store share it: Dagster refuses two resources of one name
+def lease_of(folder: Path) -> dg.ResourceDefinition:
+    """A resource that has the store in `folder` from before the first step of a run until after the last.
+
+    Where every step is a process with resources of its own, it hands the store on from each to the next.
+    """
+    store = Store(folder)
+
+    @dg.resource(description=f"One run at a time writes to {store.folder}.")
+    def lease(context: dg.InitResourceContext) -> Iterator[None]:
+        run, instance = context.run, context.instance
+        if run is None or instance is None:  # made outside a run
+            yield
+            return
+
+        def is_over(run_id: str) -> bool:
+            known = instance.get_run_by_id(run_id)
+            return known is not None and known.status in _ENDED
+
+        lease = replace(store.lease(run.run_id), hands_on=lambda: _steps_follow(instance, run), is_over=is_over)
+        with store.exclusively(context.log.info if context.log else None, lease):
+            yield
+
+    return lease
+
+
+def _steps_follow(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether steps of the run are still to come in other processes."""
+    if run.execution_plan_snapshot_id is None:
+        return False
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    if plan.executor_name in (None, "in_process"):  # None: execute_in_process
+        return False
+    ended = {stats.step_key for stats in instance.get_run_step_stats(run.run_id) if stats.end_time is not None}
+    return not ended >= set(plan.step_keys_to_execute)
