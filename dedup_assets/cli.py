@@ -6,10 +6,14 @@ import sys
 import click
 
 from dedup_assets import __version__
-from dedup_assets.commands import asking, looking, running
+from dedup_assets.commands import asking, looking, planning, running
 from dedup_assets.core.errors import DedupError
 
-COMMANDS = (running.run, running.demo, asking.why, asking.status, asking.export, looking.explore, looking.calibrate)
+COMMANDS = (
+    *(running.run, running.demo, planning.plan),
+    *(asking.why, asking.status, asking.export),
+    *(looking.explore, looking.calibrate),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,12 +1,10 @@
-"""What a person sees in the terminal: progress bars while a job runs, and the summary at its end."""
+"""What a person sees in the terminal of a run: progress while it goes on, and the summary at its end."""
 
 import logging
 import warnings
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
+from dedup_assets.commands.progress import progress_bars
 from dedup_assets.core.project import Project
 from dedup_assets.core.report import Overview
 from dedup_assets.core.settings import Thresholds
@@ -19,19 +17,8 @@ def job_with_progress(project: Project, thresholds: Thresholds, *, quiet: bool) 
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dagster's, about its own beta features
-        console = Console(stderr=True)
-        if quiet or not console.is_terminal:
-            return run_job(project, thresholds, on_notice=console.print)
-        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as bars:
-            tasks: dict[str, TaskID] = {}
-
-            def show(what: str, done: int, total: int) -> None:
-                if what not in tasks:
-                    tasks[what] = bars.add_task(what, total=total)
-                bars.update(tasks[what], completed=done, total=total)
-
-            return run_job(project, thresholds, on_progress=show, on_notice=bars.console.print)
+        with progress_bars(quiet=quiet) as (progress, say):
+            return run_job(project, thresholds, on_progress=progress, on_notice=say)
 
 
 def overview_lines(shown: Overview) -> list[str]:

@@ -132,6 +132,34 @@ def test_status_tells_what_the_store_holds(store):
     assert json.loads(call("status", "--store", store, "--json")[1])["images"] == 51
 
 
+def test_plan_tells_that_nothing_would_change_or_what(images, store):
+    code, out, _ = call("plan", "--store", store)
+    assert code == 0
+    assert "A run would change nothing; the dataset stays deduplicated/" in out
+    code, out, _ = call("plan", "--store", store, "--duplicate-threshold", "0.02")
+    assert "would leave" in out
+    assert "more (--all names them)" in out
+    assert "Nothing was written" in out
+    told = json.loads(call("plan", "--quick", "--json", "--store", store)[1])
+    assert told["to_read"] == 0
+    assert told["outcome"] is None
+
+
+def test_plan_works_before_the_first_run_and_says_when_it_cannot(images, tmp_path):
+    code, out, _ = call("plan", images, "--quick", "--store", tmp_path / "store")
+    assert code == 0
+    assert re.search(r"new +51 +files", out)
+    assert not (tmp_path / "store").exists()
+    assert "there is no store at" in call("plan", "--store", tmp_path / "store")[2]
+
+
+def test_plan_ends_with_1_when_a_run_would_stop(store, tmp_path):
+    (tmp_path / "decisions.csv").write_text("image_id,decision\nscans/kitty.jpg,destroy\n")
+    code, out, _ = call("plan", "--store", store, "--decisions", tmp_path / "decisions.csv")
+    assert code == 1
+    assert "A run would stop, and change nothing: decisions.csv line 2: unknown decision" in out
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".txt"])
 def test_export_writes_the_format_that_the_name_asks_for(store, tmp_path, suffix):
     target = tmp_path / f"removed{suffix}"

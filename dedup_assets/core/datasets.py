@@ -72,8 +72,7 @@ def write_version(
     VERSION is made from both lists alone, so the same content has the same version. The folder is written under
     another name and renamed when whole.
     """
-    manifest_csv = manifest.to_csv(index=False, lineterminator="\n").encode()
-    removed_csv = removed.to_csv(index=False, lineterminator="\n").encode()
+    manifest_csv, removed_csv = _csv(manifest), _csv(removed)
     version = version_from(manifest_csv, removed_csv)
     folder = datasets / recipe.name / version
     result = DatasetVersion(recipe.name, version, folder, len(manifest), len(removed), not folder.exists())
@@ -101,6 +100,11 @@ def write_version(
     return result
 
 
+def version_of_lists(manifest: pd.DataFrame, removed: pd.DataFrame) -> str:
+    """The version that these two lists would be written as."""
+    return version_from(_csv(manifest), _csv(removed))
+
+
 def version_from(manifest_csv: bytes, removed_csv: bytes) -> str:
     """The name of the version that has these two lists."""
     return hashlib.sha256(manifest_csv + b"\0" + removed_csv).hexdigest()[:_VERSION_DIGITS]
@@ -119,6 +123,10 @@ def keep_decisions(decisions: Path, folder: Path) -> None:
         partial = kept.with_name(f".{kept.name}.partial")
         shutil.copyfile(decisions, partial)
         partial.replace(kept)
+
+
+def _csv(rows: pd.DataFrame) -> bytes:
+    return rows.to_csv(index=False, lineterminator="\n").encode()
 
 
 def _place(

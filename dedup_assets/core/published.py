@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,18 @@ def show_parquet(db: duckdb.DuckDBPyConnection, table: Table, path: Path) -> Non
     db.execute(
         f"CREATE VIEW {table.name} AS SELECT * EXCLUDE (file_row_number), file_row_number AS rowid FROM {source}"
     )
+
+
+def load_parquet(store: Store, files: Mapping[Table, Path]) -> None:
+    """Make the rows of these files those of the tables, all at once or not at all."""
+    with store.connect(write=True) as db:
+        for table, path in files.items():
+            db.execute(f"CREATE OR REPLACE TABLE {table.name} ({table.sql})")
+            source = f"read_parquet('{_quoted(path)}', file_row_number = true)"
+            db.execute(
+                f"INSERT INTO {table.name} BY NAME "
+                f"SELECT * EXCLUDE (file_row_number) FROM {source} ORDER BY file_row_number"
+            )
 
 
 def _write_set(

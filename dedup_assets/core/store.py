@@ -25,6 +25,7 @@ from dedup_assets.core.sources.base import STORE_MARK
 
 DEFAULT_STORE = "dedup_store"
 STORE_VARIABLE = "DEDUP_STORE"
+CACHES = ("sketches", "vectors", "comparisons")  # folders whose files never change once written
 
 _OPEN_SECONDS = 60.0
 _BUSY = ("set lock on file", "used by another process", "different configuration")  # what DuckDB says of other users

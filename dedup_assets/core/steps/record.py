@@ -1,7 +1,7 @@
 """What a step leaves behind: its summary, and the note of what went in and what came out."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
+from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import StepRecord, content_version, version_of
 
 RAW_IMAGES, EMBEDDINGS, NEIGHBOURS = "raw_images", "embeddings", "neighbours"
@@ -36,6 +37,17 @@ def done(project: Project, *steps: str) -> tuple[StepRecord, ...]:
         if step not in records:
             raise DedupError(f"'{step}' has not run yet for the store '{project.store.folder}'; materialise it first")
     return tuple(records[step] for step in steps)
+
+
+def thresholds_of(records: Mapping[str, StepRecord]) -> Thresholds | None:
+    """The thresholds that the scores were made with; None where there are no scores yet."""
+    record = records.get(UNIQUENESS_SCORES)
+    return Thresholds(**json.loads(record.settings)["thresholds"]) if record else None
+
+
+def summary_of(records: Mapping[str, StepRecord], step: str) -> dict[str, Any]:
+    """What a step noted of its last run; nothing where it has not run."""
+    return dict(json.loads(records[step].summary)) if step in records else {}
 
 
 def note(step: str, input_version: str, summary: StepSummary, settings: dict[str, Any], run: Run) -> StepRecord:

@@ -1,0 +1,220 @@
+"""What materialising now would change, told before anything is written."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from dedup_assets.core import schema, steps
+from dedup_assets.core.audit import in_force
+from dedup_assets.core.datasets import version_of_lists
+from dedup_assets.core.decisions import read_decisions
+from dedup_assets.core.errors import DecisionError, NoImagesError
+from dedup_assets.core.folder_changes import FolderChanges, between, since_last_scan
+from dedup_assets.core.project import Project
+from dedup_assets.core.published import for_reading
+from dedup_assets.core.returning import why_back
+from dedup_assets.core.run import Run
+from dedup_assets.core.scratch import scratch_of
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.steps.deduplicated_dataset import dataset_frames
+from dedup_assets.core.steps.record import summary_of, thresholds_of
+from dedup_assets.core.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """An image that would be removed, and the ground."""
+
+    image_id: str
+    keeper_id: str | None
+    reason: str
+    distance: float | None
+    decided_by: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """An image that would come back, and why."""
+
+    image_id: str
+    was_for: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run would leave. `other_ground`: images that stay removed, but on another ground or for another image.
+
+    `dataset_version`: as NAME/VERSION, the very one that a run would write.
+    """
+
+    newly_removed: tuple[Leaving, ...]
+    restored: tuple[Returning, ...]
+    other_ground: int
+    kept: int
+    removed: int
+    waiting_pairs: int
+    dataset_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What materialising now would change.
+
+    `to_read`: files that have to be opened. `decisions`: lines of the reviewed file, of which `decisions_new` are not
+    applied yet, `decisions_gone` were applied and are no longer written, and `decisions_without_image` (line and image)
+    are about pictures that are no longer there. `kept_now`, `waiting_now`, `dataset_now`: as the last run left them.
+    `outcome` is None where it was not asked for, or where the run would stop, which `problem` then explains.
+    """
+
+    images: str
+    store: str
+    files: FolderChanges
+    to_read: int
+    thresholds: Thresholds
+    thresholds_now: Thresholds | None
+    decisions: int
+    decisions_new: int
+    decisions_gone: int
+    decisions_without_image: tuple[tuple[int, str], ...]
+    kept_now: int | None
+    waiting_now: int | None
+    dataset_now: str | None
+    outcome: Outcome | None
+    problem: str | None
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether a run would leave the dataset and every decision as they are."""
+        done = self.outcome is not None and self.outcome.dataset_version == self.dataset_now
+        return done and not (self.decisions_new or self.decisions_gone or self.files.any)
+
+
+def quick_plan(project: Project, thresholds: Thresholds | None = None) -> Plan:
+    """The changes of the folder and of the reviewed file, without opening an image; no outcome."""
+    reading = for_reading(project.store)
+    files, to_read = since_last_scan(project, reading)
+    plan = _without_outcome(project, reading, files, to_read, thresholds)
+    try:
+        return replace(plan, **_decisions(project, reading))
+    except DecisionError as error:
+        return replace(plan, problem=str(error))
+
+
+def full_plan(project: Project, run: Run, thresholds: Thresholds | None = None) -> Plan:
+    """The same with the outcome, by running the chain on a scratch copy of the store.
+
+    Reads and embeds what is new; the store is not written, and its database is open only while it is copied.
+    """
+    plan = quick_plan(project, thresholds)
+    if plan.problem:
+        return plan
+    with scratch_of(project) as trial:
+        before = {table: trial.store.read(table) for table in (schema.IMAGES, schema.REMOVALS)}
+        try:
+            scanned = steps.scan_images(trial, run)
+            steps.embed_images(trial, run)
+            steps.find_neighbours(trial, run)
+            steps.score_uniqueness(trial, plan.thresholds, run)
+            collected = steps.collect_duplicates(trial, run)
+        except (DecisionError, NoImagesError) as error:
+            return replace(plan, problem=str(error))
+        after = {table: trial.store.read(table) for table in (schema.IMAGES, schema.REMOVALS)}
+        manifest, left_out = dataset_frames(trial)
+        lost = trial.store.read(schema.DECISIONS, "applies_to = 0")
+        scores = trial.store.read(schema.SCORES)
+    outcome = Outcome(
+        **_moved(before, after, scores),
+        kept=len(manifest),
+        removed=len(left_out),
+        waiting_pairs=collected.waiting_pairs,
+        dataset_version=f"{project.recipe.name}/{version_of_lists(manifest, left_out)}",
+    )
+    return replace(
+        plan,
+        files=between(before[schema.IMAGES], after[schema.IMAGES]),
+        to_read=scanned.read,
+        decisions_without_image=tuple((int(line), str(image)) for line, image in lost[["line", "image_id"]].to_numpy()),
+        outcome=outcome,
+    )
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """The plan as plain values, for scripts."""
+    return asdict(plan) | {"changes_nothing": plan.changes_nothing}
+
+
+def _without_outcome(
+    project: Project, reading: Store, files: FolderChanges, to_read: int, thresholds: Thresholds | None
+) -> Plan:
+    records = reading.steps()
+    used = thresholds_of(records)
+    dataset, collected = summary_of(records, "deduplicated_dataset"), summary_of(records, "duplicates")
+    return Plan(
+        images=str(project.images),
+        store=str(project.store.folder),
+        files=files,
+        to_read=to_read,
+        thresholds=thresholds or used or Thresholds(),
+        thresholds_now=used,
+        decisions=0,
+        decisions_new=0,
+        decisions_gone=0,
+        decisions_without_image=(),
+        kept_now=dataset.get("kept"),
+        waiting_now=collected.get("waiting_pairs"),
+        dataset_now=records["deduplicated_dataset"].output_version if dataset else None,
+        outcome=None,
+        problem=None,
+    )
+
+
+def _decisions(project: Project, reading: Store) -> dict[str, Any]:
+    """How the reviewed file differs from what was applied last. Raises DecisionError for a file that cannot be read."""
+    said = read_decisions(project.decisions_file)
+    words = {(line.image_id, line.decision, line.duplicate_of) for line in said}
+    rows = reading.read(schema.DECISIONS)[["image_id", "decision", "duplicate_of"]].fillna("")
+    applied = set(rows.itertuples(index=False, name=None))
+    return {"decisions": len(said), "decisions_new": len(words - applied), "decisions_gone": len(applied - words)}
+
+
+def _moved(
+    before: Mapping[schema.Table, pd.DataFrame], after: Mapping[schema.Table, pd.DataFrame], scores: pd.DataFrame
+) -> dict[str, Any]:
+    """Who leaves and who comes back, by path."""
+    old, new = (_removed_now(tables) for tables in (before, after))
+    known = set(before[schema.IMAGES]["image_id"])
+    leaving = [
+        Leaving(
+            image_id=str(image_id),
+            keeper_id=_text(row["keeper_id"]),
+            reason=str(row["reason"]),
+            distance=None if pd.isna(row["distance"]) else float(row["distance"]),
+            decided_by=str(row["decided_by"]),
+            new=image_id not in known,
+        )
+        for image_id, row in new[~new.index.isin(old.index)].sort_index().to_dict("index").items()
+    ]
+    back = old[~old.index.isin(new.index) & old.index.isin(after[schema.IMAGES]["image_id"])].sort_index()
+    returning = [
+        Returning(str(image_id), _text(row["keeper_id"]), why_back(str(image_id), row, after[schema.IMAGES], scores))
+        for image_id, row in back.to_dict("index").items()
+    ]
+    both = old.index.intersection(new.index)
+    columns = ["keeper_id", "reason", "decided_by"]
+    other = (old.loc[both, columns].fillna("") != new.loc[both, columns].fillna("")).any(axis=1)
+    return {"newly_removed": tuple(leaving), "restored": tuple(returning), "other_ground": int(other.sum())}
+
+
+def _removed_now(tables: Mapping[schema.Table, pd.DataFrame]) -> pd.DataFrame:
+    """The removals in force of images that are in the folder, by image_id."""
+    record = tables[schema.REMOVALS]
+    present = record["image_id"].isin(tables[schema.IMAGES]["image_id"])
+    return record[in_force(record) & present].set_index("image_id")
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or pd.isna(value) else str(value)  # type: ignore[call-overload]
