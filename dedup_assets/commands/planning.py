@@ -1,5 +1,6 @@
 """plan: what a run would change, before it does."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ _AS_LAST = "  [default: as in the last run]"
 
 
 @click.command()
-@click.argument("images", type=click.Path(path_type=Path), required=False)
+@click.argument("images", required=False)
 @STORE_OPTION
 @click.option("--duplicate-threshold", type=float, help=DUPLICATE_THRESHOLD.help + _AS_LAST)
 @click.option("--near-duplicate-threshold", type=float, help=NEAR_DUPLICATE_THRESHOLD.help + _AS_LAST)
@@ -29,7 +30,7 @@ _AS_LAST = "  [default: as in the last run]"
 @click.option("--all", "show_all", is_flag=True, help=f"Name every image, not the first {_SHOWN} of each kind.")
 @JSON_OPTION
 def plan(
-    images: Path | None,
+    images: str | None,
     store: Path | None,
     duplicate_threshold: float | None,
     near_duplicate_threshold: float | None,
@@ -62,7 +63,7 @@ def plan(
     else:
         click.echo("\n".join(plan_lines(found, None if show_all else _SHOWN)))
     if found.problem:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def plan_lines(plan: "Plan", shown: int | None) -> list[str]:
@@ -88,14 +89,15 @@ def plan_lines(plan: "Plan", shown: int | None) -> list[str]:
     return [*lines, f"  A run would write the dataset {plan.outcome.dataset_version}{stands}. Nothing was written."]
 
 
-def _project(images: Path | None, store: Path | None) -> "Project":
+def _project(images: str | None, store: Path | None) -> "Project":
     from dedup_assets.core.project import project_of, remembered
+    from dedup_assets.core.sources import source_of
     from dedup_assets.core.store import Store, default_store
 
     place = Store(store) if store else default_store()
     if images is None or place.exists():
         project = remembered(existing(store))
-        return replace(project, images=images.expanduser().absolute()) if images else project
+        return replace(project, images=source_of(images)) if images else project
     return project_of(images, store)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core import schema
-from dedup_assets.core.listing import Listing, list_images
 from dedup_assets.core.project import Project
 from dedup_assets.core.scanning import known_rows
+from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.store import Store
 
 
@@ -36,16 +36,17 @@ def since_last_scan(project: Project, reading: Store) -> tuple[FolderChanges, in
 
     Raises NoImagesError when the folder cannot be listed.
     """
-    return compared(list_images(project.images), reading.read(schema.IMAGES), project.max_pixels)
+    return compared(project.images.listing(), reading.read(schema.IMAGES), project.max_pixels)
 
 
 def compared(listing: Listing, images: pd.DataFrame, max_pixels: int) -> tuple[FolderChanges, int]:
     """The listing against the rows of the last scan: the changes, and how many files have to be read."""
     rows = known_rows(listing, images, max_pixels)
-    before = images.set_index("image_id")[["size_bytes", "modified_ns"]]
+    stamp = ["size_bytes", "modified_ns", "etag"]
+    before = images.set_index("image_id")[stamp]
     there = rows["image_id"].isin(before.index)
     old = before.reindex(rows.loc[there, "image_id"])
-    same = np.all(rows.loc[there, ["size_bytes", "modified_ns"]].to_numpy() == old.to_numpy(), axis=1)
+    same = np.all(rows.loc[there, stamp].fillna("").to_numpy() == old.fillna("").to_numpy(), axis=1)
     changes = FolderChanges(
         new=_sorted(rows.loc[~there, "image_id"]),
         changed=_sorted(rows.loc[there, "image_id"][~same]),
