@@ -1,30 +1,36 @@
-"""Vectors to candidate pairs and nearest neighbours: exact, in blocks, the same on every machine.
+"""Vectors to candidate pairs and nearest neighbours: exact, full or new against old, the same on every machine."""
 
-Float products only offer; each pair that counts is decided again from the stored integers, so that the result depends
-on neither the block size nor the library that multiplied.
-"""
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.embedders import Calibration
+from dedup_assets.core.detection.products import Int8
+from dedup_assets.core.detection.search import (
+    Distances,
+    Indices,
+    NearestSearch,
+    PairSearch,
+    Reach,
+    exact_cosine,
+    pair_distances,
+    squares_of,
+)
 
-Int8 = NDArray[np.int8]
-Indices = NDArray[np.int64]
-Distances = NDArray[np.float64]
+__all__ = ["Int8", "Join", "Known", "Reach", "join", "nearest_among", "pair_distances", "quantise"]
+
 Progress = Callable[[int, int], None]
+Each = Callable[[Any, Sequence[Any]], Iterator[Any]]
 
-_BLOCK = 2048
-_EXACT_PAIRS = 8192  # decided at a time, so that many equally near rows take time and no memory
-_OUT = np.float32(-4.0)  # below every cosine
+SEARCH_VERSION = "2"  # changes when a search would find something else
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """All pairs within the limits, and each row's nearest among its other pairs.
+    """The pairs within reach, but for those known before, and each row's nearest among its other pairs.
 
     `first` < `second`: (p,) rows of each pair, sorted. `view_distance`, `full_distance`: (p,) the smallest distance of
     any view of one to the full frame of the other, and that of the two full frames. `nearest`: (n,) -1 where there is
@@ -39,6 +45,20 @@ class Join:
     nearest_distance: Distances
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an earlier join, within the same reach, found of those of n rows that it saw.
+
+    `seen`: (n,) whether it did. `first` < `second`: all pairs between seen rows. `nearest`: (n,) the nearest of each
+    seen row among its other pairs of then; -1 where that one is gone or there was none.
+    """
+
+    seen: NDArray[np.bool_]
+    first: Indices
+    second: Indices
+    nearest: Indices
+
+
 def quantise(vectors: NDArray[np.float32]) -> Int8:
     """Unit vectors (..., d) as int8, each scaled so that its largest entry is 127."""
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
@@ -47,55 +67,42 @@ def quantise(vectors: NDArray[np.float32]) -> Int8:
 
 def join(
     vectors: Int8,
-    calibration: Calibration,
-    view_limit: float,
-    full_limit: float = 0.0,
+    reach: Reach,
+    known: Known | None = None,
+    each: Each = map,
     progress: Progress | None = None,
 ) -> Join:
-    """Every pair with view_distance <= `view_limit` or full_distance <= `full_limit`, and the nearest of the others.
+    """Every pair within `reach`, and the nearest of the others; with `known`, at the cost of what is new alone.
 
-    `vectors`: (n, views, d) int8 from `quantise`, view 0 the full frame. Memory: the full frames as float32, and a few
-    blocks of 2048 x 2048.
+    `vectors`: (n, views, d) int8 from `quantise`, view 0 the full frame. `each(search, strips)` does the work and gives
+    the results in order. Memory: the full frames twice, and what is found.
     """
-    count = len(vectors)
-    full = _unit(vectors[:, 0])
-    margin = _margin(vectors.shape[2])
-    view_cosine, full_cosine = calibration.cosine(view_limit), calibration.cosine(full_limit)
-    nearest = _Nearest(vectors[:, 0])
-    found: list[tuple[Indices, Indices]] = []
-    starts = range(0, count, _BLOCK)
-    for done, i in enumerate(starts):
-        rows = slice(i, min(i + _BLOCK, count))
-        row_views = _unit(vectors[rows])
-        for j in starts[done:]:
-            columns = slice(j, min(j + _BLOCK, count))
-            cosines = full[rows] @ full[columns].T
-            if i == j:
-                np.fill_diagonal(cosines, _OUT)
-            offered = cosines >= np.float32(min(full_cosine, view_cosine) - margin)
-            for view in range(1, vectors.shape[1]):
-                offered |= row_views[:, view] @ full[columns].T >= np.float32(view_cosine - margin)
-                if i != j:
-                    offered |= full[rows] @ _unit(vectors[columns, view]).T >= np.float32(view_cosine - margin)
-            if i == j:
-                offered = np.triu(offered | offered.T, 1)
-            first, second = np.nonzero(offered)
-            first, second = first + i, second + j
-            view_distance, full_distance = pair_distances(vectors, first, second, calibration)
-            inside = (view_distance <= view_limit) | (full_distance <= full_limit)
-            first, second = first[inside], second[inside]
-            found.append((first, second))
-            cosines[first - i, second - j] = _OUT
-            if i == j:
-                cosines[second - i, first - j] = _OUT
-            nearest.offer(cosines, i, j)
-            if i != j:
-                nearest.offer(cosines.T, j, i)
-        if progress:
-            progress(rows.stop, count)
-    first, second = _sorted_pairs(found)
-    view_distance, full_distance = pair_distances(vectors, first, second, calibration)
-    return Join(first, second, view_distance, full_distance, nearest.row, nearest.distance(calibration))
+    everything = np.arange(len(vectors))
+    known = known or nothing_known(len(vectors))
+    old, new = np.flatnonzero(known.seen), np.flatnonzero(~known.seen)
+    holds, lost = np.flatnonzero(known.nearest >= 0), np.flatnonzero(known.nearest < 0)
+    views = vectors.shape[1]
+    parts = (len(new) * len(vectors) * views, len(old) * len(new) * (views - 1), len(holds) * len(new))
+    work = _Work(each, progress, len(vectors), sum(parts) + len(lost) * len(vectors))
+
+    first, second = work.pairs(PairSearch(vectors, reach, new, everything, mutual=len(new) == len(vectors)))
+    more = work.pairs(PairSearch(vectors, reach, old, new, first_view=1))
+    first, second = _united(len(vectors), (first, second), more)
+    barred = np.append(known.first, first), np.append(known.second, second)
+
+    full = np.ascontiguousarray(vectors[:, 0])
+    nearest, cosine = known.nearest.copy(), np.full(len(vectors), -np.inf)
+    cosine[holds] = _cosines(full, holds, nearest[holds])
+    work.nearest(NearestSearch(full, holds, new, *barred), nearest, cosine)
+    work.nearest(NearestSearch(full, lost, everything, *barred), nearest, cosine)
+    distance = np.where(nearest >= 0, reach.calibration.distance(np.maximum(cosine, -1.0)), np.inf)
+    return Join(first, second, *pair_distances(vectors, first, second, reach.calibration), nearest, distance)
+
+
+def nothing_known(count: int) -> Known:
+    """What is known of `count` rows before any join."""
+    none = np.empty(0, np.int64)
+    return Known(np.zeros(count, bool), none, none, np.full(count, -1, np.int64))
 
 
 def nearest_among(
@@ -105,121 +112,56 @@ def nearest_among(
     allowed: NDArray[np.bool_],
     first: Indices,
     second: Indices,
+    each: Each = map,
 ) -> tuple[Indices, Distances]:
     """For each of `rows`, its nearest by full frame among the `allowed` rows it is in no pair of first/second with.
 
     (len(rows),) row numbers (-1: none) and distances (inf: none); of equally near ones the lower row.
     """
-    full = _unit(vectors[:, 0])
-    columns = np.flatnonzero(allowed)
-    column_of = np.full(len(vectors), -1, np.int64)
-    column_of[columns] = np.arange(len(columns))
-    nearest = _Nearest(vectors[:, 0])
-    partners = _partners(rows, first, second)
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        for j in range(0, len(columns), _BLOCK):
-            inside = columns[j : j + _BLOCK]
-            cosines = full[block] @ full[inside].T
-            for place, row in enumerate(block.tolist()):
-                barred = column_of[np.append(partners.get(row, ()), row).astype(np.int64)] - j
-                cosines[place, barred[(barred >= 0) & (barred < len(inside))]] = _OUT
-            nearest.offer(cosines, block, inside)
-    return nearest.row[rows], nearest.distance(calibration)[rows]
+    nearest, cosine = np.full(len(vectors), -1, np.int64), np.full(len(vectors), -np.inf)
+    full = np.ascontiguousarray(vectors[:, 0])
+    search = NearestSearch(full, rows, np.flatnonzero(allowed), first, second)
+    _Work(each, None, 0, 0).nearest(search, nearest, cosine)
+    found = nearest[rows] >= 0
+    return nearest[rows], np.where(found, calibration.distance(np.maximum(cosine[rows], -1.0)), np.inf)
 
 
-def pair_distances(
-    vectors: Int8, first: Indices, second: Indices, calibration: Calibration
-) -> tuple[Distances, Distances]:
-    """View and full-frame distance of each pair of rows, (p,) float64 each: symmetric, and exact to the last bit."""
-    view_cosine, full_cosine = np.empty(len(first)), np.empty(len(first))
-    squared = (vectors.astype(np.int32) ** 2).sum(axis=2) if len(first) > len(vectors) else None
-    for start in range(0, len(first), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        a, b = vectors[first[part]].astype(np.int32), vectors[second[part]].astype(np.int32)
-        aa = squared[first[part]] if squared is not None else (a**2).sum(axis=2)
-        bb = squared[second[part]] if squared is not None else (b**2).sum(axis=2)
-        forth = _exact_cosine(np.einsum("pvd,pd->pv", a, b[:, 0]), aa, bb[:, :1])
-        back = _exact_cosine(np.einsum("pvd,pd->pv", b, a[:, 0]), bb, aa[:, :1])
-        full_cosine[part] = forth[:, 0]
-        view_cosine[part] = np.maximum(forth.max(axis=1), back.max(axis=1))
-    return calibration.distance(view_cosine), calibration.distance(full_cosine)
+class _Work:
+    """Puts together what the strips of a search find, and tells how far it is: `rows` is all of it."""
 
+    def __init__(self, each: Each, progress: Progress | None, rows: int, total: int) -> None:
+        self._each, self._progress = each, progress
+        self._rows, self._total, self._done = rows, max(total, 1), 0
 
-class _Nearest:
-    """The nearest row seen so far of every row, decided by exact cosines, ties to the lower row."""
+    def pairs(self, search: PairSearch) -> tuple[Indices, Indices]:
+        views = len(search.vectors[0]) - search.first_view if len(search.vectors) else 0
+        return _united(len(search.vectors), *self._strips(search, len(search.columns) * views))
 
-    def __init__(self, full: Int8) -> None:
-        self.full = full
-        self.row: Indices = np.full(len(full), -1, np.int64)
-        self.cosine = np.full(len(full), -np.inf)
-        self._margin = _margin(full.shape[1])
-        self._squares = np.einsum("nd,nd->n", full, full, dtype=np.int32)
+    def nearest(self, search: NearestSearch, nearest: Indices, cosine: Distances) -> None:
+        """Take what is nearer than `nearest`, whose cosines are `cosine`; of equally near ones the lower row."""
+        found = self._strips(search, len(search.columns))
+        for (start, stop), (row, value) in zip(search.strips, found, strict=False):
+            rows = search.rows[start:stop]
+            better = (row >= 0) & ((value > cosine[rows]) | ((value == cosine[rows]) & (row < nearest[rows])))
+            nearest[rows[better]], cosine[rows[better]] = row[better], value[better]
 
-    def offer(self, cosines: NDArray[np.float32], rows: int | Indices, columns: int | Indices) -> None:
-        """Consider a block; `rows` and `columns` are its row numbers, or where they start."""
-        row_of = np.arange(len(cosines)) + rows if isinstance(rows, int) else rows
-        best = np.maximum(cosines.max(axis=1, initial=_OUT), self.cosine[row_of].astype(np.float32))
-        floor = np.maximum(best - np.float32(2 * self._margin), np.float32(-2.0))
-        at, to = np.nonzero(cosines >= floor[:, None])
-        if not len(at):
+    def _strips(self, search: PairSearch | NearestSearch, each_row: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        if not len(search.columns):
             return
-        a = row_of[at]
-        b = to + columns if isinstance(columns, int) else columns[to]
-        exact = self._cosines(a, b)
-        order = np.lexsort((b, -exact, a))
-        a, b, exact = a[order], b[order], exact[order]
-        lead = np.flatnonzero(np.append(True, a[1:] != a[:-1]))
-        a, b, exact = a[lead], b[lead], exact[lead]
-        better = (exact > self.cosine[a]) | ((exact == self.cosine[a]) & (b < self.row[a]))
-        self.row[a[better]], self.cosine[a[better]] = b[better], exact[better]
-
-    def _cosines(self, a: Indices, b: Indices) -> Distances:
-        exact = np.empty(len(a))
-        for start in range(0, len(a), _EXACT_PAIRS):
-            part = slice(start, start + _EXACT_PAIRS)
-            first, second = self.full[a[part]].astype(np.int32), self.full[b[part]].astype(np.int32)
-            dots = np.einsum("pd,pd->p", first, second)
-            exact[part] = _exact_cosine(dots, self._squares[a[part]], self._squares[b[part]])
-        return exact
-
-    def distance(self, calibration: Calibration) -> Distances:
-        return np.where(self.row >= 0, calibration.distance(np.maximum(self.cosine, -1.0)), np.inf)
+        for (start, stop), result in zip(search.strips, self._each(search, search.strips), strict=True):
+            yield result
+            self._done += (stop - start) * each_row
+            if self._progress:
+                self._progress(round(self._rows * self._done / self._total), self._rows)
 
 
-def _unit(vectors: Int8) -> NDArray[np.float32]:
-    values = vectors.astype(np.float32)
-    norms = np.sqrt((values**2).sum(axis=-1, keepdims=True))
-    return np.asarray(values / np.maximum(norms, 1.0), np.float32)
+def _united(count: int, *pairs: tuple[Indices, Indices]) -> tuple[Indices, Indices]:
+    """Pairs of `count` rows, sorted and each once."""
+    keys = [first * count + second for first, second in pairs]
+    first, second = np.divmod(np.unique(np.concatenate([np.empty(0, np.int64), *keys])), max(count, 1))
+    return first, second
 
 
-def _margin(dimension: int) -> float:
-    """More than a float32 product of unit vectors can be off, in any order of summation."""
-    return (dimension + 8) * 2.0**-22
-
-
-def _exact_cosine(dots: NDArray[np.int32], squares: NDArray[np.int32], others: NDArray[np.int32]) -> Distances:
-    product = squares.astype(np.float64) * others.astype(np.float64)
-    return np.asarray(dots.astype(np.float64) / np.sqrt(np.maximum(product, 1.0)))
-
-
-def _sorted_pairs(found: list[tuple[Indices, Indices]]) -> tuple[Indices, Indices]:
-    first = np.concatenate([pair[0] for pair in found]) if found else np.empty(0, np.int64)
-    second = np.concatenate([pair[1] for pair in found]) if found else np.empty(0, np.int64)
-    order = np.lexsort((second, first))
-    return first[order], second[order]
-
-
-def _partners(rows: Indices, first: Indices, second: Indices) -> dict[int, Indices]:
-    """The pair partners of each of `rows` that has any."""
-    return dict(_group(np.append(first, second), np.append(second, first), rows))
-
-
-def _group(keys: Indices, values: Indices, wanted: Indices) -> Iterator[tuple[int, Indices]]:
-    inside = np.isin(keys, wanted)
-    keys, values = keys[inside], values[inside]
-    order = np.argsort(keys, kind="stable")
-    keys, values = keys[order], values[order]
-    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.empty(0, np.int64)
-    for start, stop in zip(starts, np.append(starts, len(keys))[1:], strict=True):
-        yield int(keys[start]), values[start:stop]
+def _cosines(full: Int8, rows: Indices, others: Indices) -> Distances:
+    dots = np.einsum("nd,nd->n", full[rows], full[others], dtype=np.int32)
+    return exact_cosine(dots, squares_of(full[rows]), squares_of(full[others]))

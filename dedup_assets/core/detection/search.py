@@ -1,0 +1,274 @@
+"""The two searches among vectors, each a piece of work that any process can do for a strip of rows.
+
+Products are whole numbers, so what a strip finds depends on neither the tiles nor the library that multiplied. Columns
+are taken in the order of their norms: within a tile these hardly differ, so one number tells a row whether any product
+in the tile can matter to it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dedup_assets.core.detection.embedders import Calibration
+from dedup_assets.core.detection.products import TILE_COLUMNS, TILE_ROWS, Int8, Multiply, multiplier
+
+Indices = NDArray[np.int64]
+Distances = NDArray[np.float64]
+Strip = tuple[int, int]
+
+STRIP = 8 * TILE_ROWS  # rows that one call looks at
+_HELD = 1 << 20  # offered pairs held before they are decided
+_DECIDED = 2048  # pairs decided at a time
+_SLACK = 1e-9  # of a cosine; more than the bounds here are off
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What makes a pair: a view of one within `view_limit` of the other's full frame, or the full frames within
+    `full_limit` of each other."""
+
+    calibration: Calibration
+    view_limit: float
+    full_limit: float = 0.0
+
+
+@dataclass(frozen=True)
+class PairSearch:
+    """Finds the pairs within `reach` between some rows, in all their views, and the full frames of some columns.
+
+    `vectors`: (n, views, d) int8, view 0 the full frame. `rows`, `columns`: row numbers. `mutual`: rows and columns are
+    the same, so of the full frames one order is enough. `first_view`: 1 leaves the rows' own full frames out.
+    """
+
+    vectors: Int8
+    reach: Reach
+    rows: Indices
+    columns: Indices
+    mutual: bool = False
+    first_view: int = 0
+    _full: Int8 = field(init=False, repr=False)
+    _norms: Distances = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        norms = norms_of(self.vectors[:, 0])
+        columns = by_norm(self.columns, norms)
+        object.__setattr__(self, "rows", columns if self.mutual else by_norm(self.rows, norms))
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "_full", np.ascontiguousarray(self.vectors[columns, 0]))
+        object.__setattr__(self, "_norms", norms[columns])
+
+    @property
+    def strips(self) -> list[Strip]:
+        """The rows in strips, each from one place in `rows` to another."""
+        return strips(len(self.rows))
+
+    def __call__(self, strip: Strip) -> tuple[Indices, Indices]:
+        """(p,) rows `first` < `second` of each pair found from the strip, sorted, each once."""
+        count = len(self.vectors)
+        found: list[Indices] = []
+        kept: list[Indices] = []
+        multiply = self._multiply()
+        for start in range(*strip, TILE_ROWS):
+            rows = self.rows[start : min(start + TILE_ROWS, strip[1])]
+            views = np.ascontiguousarray(self.vectors[rows].swapaxes(0, 1))
+            for keys in self._offered(multiply, rows, views, start):
+                found.append(keys)
+                if sum(map(len, found)) > _HELD:
+                    kept.append(self._inside(found))
+                    found = []
+        kept.append(self._inside(found))
+        first, second = np.divmod(np.unique(np.concatenate(kept)), count)
+        return first, second
+
+    def _multiply(self) -> Multiply:
+        views, dimension = self.vectors.shape[1:]
+        return multiplier(dimension, float(len(self.rows)) * len(self.columns) * views * dimension)
+
+    def _offered(self, multiply: Multiply, rows: Indices, views: Int8, start: int) -> Iterator[Indices]:
+        """Keys of the pairs that may be inside, tile by tile, some of them more than once."""
+        full_cosine = self.reach.calibration.cosine(self.reach.full_limit)
+        view_cosine = self.reach.calibration.cosine(self.reach.view_limit)
+        least = [cosine - _SLACK for cosine in (min(full_cosine, view_cosine), *[view_cosine] * (len(views) - 1))]
+        norms = np.sqrt((views.astype(np.int32) ** 2).sum(axis=2))
+        for at in range(0, len(self.columns), TILE_COLUMNS):
+            tile = slice(at, at + TILE_COLUMNS)
+            lowest, highest = _span(self._norms[tile])
+            keys = []
+            for view in range(self.first_view, len(views)):
+                if view == 0 and self.mutual and at + TILE_COLUMNS <= start:
+                    continue
+                products = multiply(views[view], self._full[tile])
+                bar = least[view] * norms[view] * (lowest if least[view] > 0 else highest)
+                if least[view] > 0:
+                    bar[norms[view] == 0] = np.inf
+                hit = np.flatnonzero(products.max(axis=1) >= bar)
+                if len(hit):
+                    row, column = np.nonzero(products[hit] >= bar[hit, None])
+                    keys.append(self._keys(rows[hit[row]], self.columns[tile][column]))
+            if keys:
+                yield np.unique(np.concatenate(keys))
+
+    def _keys(self, rows: Indices, columns: Indices) -> Indices:
+        """One number for each pair of two different rows, whichever is named first."""
+        other = rows != columns
+        rows, columns = rows[other], columns[other]
+        return np.minimum(rows, columns) * len(self.vectors) + np.maximum(rows, columns)
+
+    def _inside(self, found: list[Indices]) -> Indices:
+        keys = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+        first, second = np.divmod(keys, max(len(self.vectors), 1))
+        view_distance, full_distance = pair_distances(self.vectors, first, second, self.reach.calibration)
+        return keys[(view_distance <= self.reach.view_limit) | (full_distance <= self.reach.full_limit)]
+
+
+@dataclass(frozen=True)
+class NearestSearch:
+    """Finds, for some rows, the nearest by full frame among some columns that is in no pair with the row.
+
+    `full`: (n, d) int8. `rows`, `columns`: row numbers. `first`, `second`: the pairs.
+    """
+
+    full: Int8
+    rows: Indices
+    columns: Indices
+    first: Indices
+    second: Indices
+    _norms: Distances = field(init=False, repr=False)
+    _squares: NDArray[np.int32] = field(init=False, repr=False)
+    _sorted: Int8 = field(init=False, repr=False)
+    _starts: Indices = field(init=False, repr=False)
+    _partners: Indices = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        squares = squares_of(self.full)
+        norms = np.sqrt(squares)
+        columns = by_norm(self.columns, norms)
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "_squares", squares)
+        object.__setattr__(self, "_norms", norms[columns])
+        object.__setattr__(self, "_sorted", np.ascontiguousarray(self.full[columns]))
+        starts, partners = _partners_of(len(self.full), self.first, self.second, columns)
+        object.__setattr__(self, "_starts", starts)
+        object.__setattr__(self, "_partners", partners)
+
+    @property
+    def strips(self) -> list[Strip]:
+        """The rows in strips, each from one place in `rows` to another."""
+        return strips(len(self.rows))
+
+    def __call__(self, strip: Strip) -> tuple[Indices, Distances]:
+        """(k,) the nearest of each row of the strip (-1: none) and its cosine (-inf); of equal ones the lower row."""
+        dimension = self.full.shape[1]
+        multiply = multiplier(dimension, float(len(self.rows)) * len(self.columns) * dimension)
+        nearest = np.full(strip[1] - strip[0], -1, np.int64)
+        cosine = np.full(len(nearest), -np.inf)
+        for start in range(*strip, TILE_ROWS):
+            part = slice(start - strip[0], min(start + TILE_ROWS, strip[1]) - strip[0])
+            rows = self.rows[start : start + TILE_ROWS][: part.stop - part.start]
+            self._look(multiply, rows, nearest[part], cosine[part])
+        return nearest, cosine
+
+    def _look(self, multiply: Multiply, rows: Indices, nearest: Indices, cosine: Distances) -> None:
+        """Fill in `nearest` and `cosine` for some rows."""
+        queries = np.ascontiguousarray(self.full[rows])
+        norms = np.maximum(np.sqrt(self._squares[rows]), 1.0)
+        barred_row, barred_column = self._barred(rows)
+        for at in range(0, len(self.columns), TILE_COLUMNS):
+            tile = slice(at, at + TILE_COLUMNS)
+            products = multiply(queries, self._sorted[tile])
+            none = np.iinfo(np.int32).min
+            here = slice(*np.searchsorted(barred_column, (at, at + TILE_COLUMNS)))
+            products[barred_row[here], barred_column[here] - at] = none
+            top = products.max(axis=1).astype(np.float64)
+            lowest, highest = _span(self._norms[tile])
+            most = top / (norms * np.where(top > 0, lowest, highest))
+            hopeful = np.flatnonzero((most >= cosine - _SLACK) & (top > none))
+            if len(hopeful):
+                self._take(products[hopeful], tile, rows[hopeful], hopeful, nearest, cosine)
+
+    def _take(
+        self,
+        products: NDArray[np.int32],
+        tile: slice,
+        rows: Indices,
+        hopeful: Indices,
+        nearest: Indices,
+        cosine: Distances,
+    ) -> None:
+        columns = self.columns[tile]
+        values = exact_cosine(products, self._squares[rows][:, None], self._squares[columns][None])
+        values[products == np.iinfo(np.int32).min] = -np.inf
+        best = values.max(axis=1)
+        lowest = np.where(values == best[:, None], columns[None], len(self.full)).min(axis=1)
+        better = (best > cosine[hopeful]) | ((best == cosine[hopeful]) & (lowest < nearest[hopeful]))
+        nearest[hopeful[better]], cosine[hopeful[better]] = lowest[better], best[better]
+
+    def _barred(self, rows: Indices) -> tuple[Indices, Indices]:
+        """Places in `rows` and in the columns that may not meet, sorted by column."""
+        counts = self._starts[rows + 1] - self._starts[rows]
+        row = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        column = self._partners[np.repeat(self._starts[rows], counts) + within]
+        order = np.argsort(column, kind="stable")
+        return row[order], column[order]
+
+
+def strips(count: int) -> list[Strip]:
+    """The places 0..count in strips of STRIP."""
+    return [(start, min(start + STRIP, count)) for start in range(0, count, STRIP)]
+
+
+def pair_distances(
+    vectors: Int8, first: Indices, second: Indices, calibration: Calibration
+) -> tuple[Distances, Distances]:
+    """View and full-frame distance of each pair of rows, (p,) float64 each: symmetric, and exact to the last bit."""
+    view_cosine, full_cosine = np.empty(len(first)), np.empty(len(first))
+    for start in range(0, len(first), _DECIDED):
+        part = slice(start, start + _DECIDED)
+        a, b = vectors[first[part]].astype(np.int32), vectors[second[part]].astype(np.int32)
+        aa, bb = (a**2).sum(axis=2), (b**2).sum(axis=2)
+        forth = exact_cosine(np.einsum("pvd,pd->pv", a, b[:, 0]), aa, bb[:, :1])
+        back = exact_cosine(np.einsum("pvd,pd->pv", b, a[:, 0]), bb, aa[:, :1])
+        full_cosine[part] = forth[:, 0]
+        view_cosine[part] = np.maximum(forth.max(axis=1), back.max(axis=1))
+    return calibration.distance(view_cosine), calibration.distance(full_cosine)
+
+
+def exact_cosine(dots: NDArray[np.int32], squares: NDArray[np.int32], others: NDArray[np.int32]) -> Distances:
+    """The cosines of whole vectors from their products and squared norms; 0 for a vector of zeros."""
+    product = squares.astype(np.float64) * others.astype(np.float64)
+    return np.asarray(dots.astype(np.float64) / np.sqrt(np.maximum(product, 1.0)))
+
+
+def squares_of(full: Int8) -> NDArray[np.int32]:
+    """(n,) squared norms of (n, d) vectors."""
+    return np.einsum("nd,nd->n", full, full, dtype=np.int32)
+
+
+def norms_of(full: Int8) -> Distances:
+    """(n,) norms of (n, d) vectors."""
+    return np.sqrt(squares_of(full))
+
+
+def by_norm(rows: Indices, norms: Distances) -> Indices:
+    """`rows` in the order of their norms."""
+    return rows[np.argsort(norms[rows], kind="stable")]
+
+
+def _span(norms: Distances) -> tuple[float, float]:
+    """The least norm above 0 and the largest, at least 1, of sorted norms."""
+    above = norms[np.searchsorted(norms, 0.0, side="right") :]
+    return (float(above[0]), float(above[-1])) if len(above) else (1.0, 1.0)
+
+
+def _partners_of(count: int, first: Indices, second: Indices, columns: Indices) -> tuple[Indices, Indices]:
+    """For each row where its barred columns start, and these: the row itself and its pair partners, as places."""
+    place = np.full(count, -1, np.int64)
+    place[columns] = np.arange(len(columns))
+    every = np.arange(count)
+    rows, partners = np.concatenate([every, first, second]), place[np.concatenate([every, second, first])]
+    rows, partners = rows[partners >= 0], partners[partners >= 0]
+    order = np.argsort(rows, kind="stable")
+    return np.append(0, np.cumsum(np.bincount(rows, minlength=count))), partners[order]
