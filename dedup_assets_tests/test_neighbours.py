@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup_assets.core.detection import neighbours
+from dedup_assets.core.detection import products, search
 from dedup_assets.core.detection.embedders import Calibration
-from dedup_assets.core.detection.neighbours import join, nearest_among, pair_distances, quantise
+from dedup_assets.core.detection.neighbours import Known, Reach, join, nearest_among, pair_distances, quantise
 
 BENT = Calibration((0.0, 0.1, 1.0), (0.0, 0.5, 1.0))
 
@@ -42,7 +42,7 @@ def oracle(stored, calibration):
 
 
 def check_join(stored, calibration, view_limit, full_limit=0.0):
-    found = join(stored, calibration, view_limit, full_limit)
+    found = join(stored, Reach(calibration, view_limit, full_limit))
     view, full = oracle(stored, calibration)
     pairs = np.triu((view <= view_limit) | (full <= full_limit), 1)
     first, second = np.nonzero(pairs)
@@ -58,9 +58,16 @@ def check_join(stored, calibration, view_limit, full_limit=0.0):
     return found
 
 
+def blocks_of(patch, rows, columns, strip):
+    patch.setattr(search, "TILE_ROWS", rows)
+    patch.setattr(search, "TILE_COLUMNS", columns)
+    patch.setattr(search, "STRIP", strip)
+    patch.setattr(search, "_HELD", 64)
+
+
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(neighbours, "_BLOCK", 37)
+    blocks_of(monkeypatch, 16, 24, 37)
 
 
 @pytest.mark.parametrize("views", [1, 3])
@@ -82,13 +89,13 @@ def test_the_join_of_several_thousand_finds_what_comparing_every_pair_finds():
 @given(st.integers(0, 40), st.integers(1, 3), st.sampled_from([1, 7, 64]), st.sampled_from([0.0, 0.05, 0.4, 1.0]))
 def test_any_block_size_and_limit_gives_the_same(count, views, block, limit):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "_BLOCK", block)
+        blocks_of(patch, block, block, 2 * block)
         check_join(vectors(count, views=views, dimension=4, seed=count), Calibration(), limit)
 
 
 def test_a_full_limit_beyond_the_view_limit_adds_pairs_by_their_full_frames(small_blocks):
     stored = vectors(200, views=3)
-    narrow = join(stored, Calibration(), 0.05)
+    narrow = join(stored, Reach(Calibration(), 0.05))
     wide = check_join(stored, Calibration(), 0.05, 0.3)
     assert len(wide.first) > len(narrow.first)
 
@@ -117,7 +124,7 @@ def test_vectors_of_zeros_are_near_nothing(small_blocks):
 def test_many_equally_far_rows_do_not_take_much_memory():
     stored = np.zeros((2500, 1, 64), np.int8)
     tracemalloc.start()
-    found = join(stored, Calibration(), 0.05)
+    found = join(stored, Reach(Calibration(), 0.05))
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.nearest.tolist() == [1, *[0] * 2499]
@@ -136,9 +143,9 @@ def test_the_distance_of_a_pair_is_the_same_from_both_ends_and_in_any_company():
 
 @pytest.mark.parametrize("block", [11, 2048])
 def test_nearest_among_is_the_nearest_allowed_row_that_is_no_pair_of_it(block, monkeypatch):
-    monkeypatch.setattr(neighbours, "_BLOCK", block)
+    blocks_of(monkeypatch, block, 2 * block, 30)
     stored = vectors(150, views=3)
-    found = join(stored, BENT, 0.3)
+    found = join(stored, Reach(BENT, 0.3))
     allowed = np.random.default_rng(1).random(150) < 0.4
     rows = np.flatnonzero(np.arange(150) % 3 == 0)
     row, distance = nearest_among(stored, BENT, rows, allowed, found.first, found.second)
@@ -158,7 +165,7 @@ def test_nearest_among_nothing_is_nothing():
 
 def test_nearest_among_all_is_what_the_join_found():
     stored = vectors(200, views=3)
-    found = join(stored, Calibration(), 0.12)
+    found = join(stored, Reach(Calibration(), 0.12))
     row, distance = nearest_among(stored, Calibration(), np.arange(200), np.ones(200, bool), found.first, found.second)
     np.testing.assert_array_equal(row, found.nearest)
     np.testing.assert_array_equal(distance, found.nearest_distance)
@@ -174,5 +181,75 @@ def test_quantised_vectors_use_the_whole_range_and_keep_their_direction():
 
 def test_progress_ends_at_the_number_of_rows(small_blocks):
     seen = []
-    join(vectors(100), Calibration(), 0.1, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(37, 100), (74, 100), (100, 100)]
+    join(vectors(100), Reach(Calibration(), 0.1), progress=lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen)
+    assert seen[-1] == (100, 100)
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize("dimension", [5, 76, 1500])
+def test_products_are_exact_whatever_multiplies(dimension):
+    one, other = np.random.default_rng(0).integers(-127, 128, (2, 40, dimension)).astype(np.int8)
+    truth = one.astype(np.int64) @ other.astype(np.int64).T
+    for multiply in (products._floats(dimension), products._integers):
+        assert (multiply(one, other) == truth).all()
+    assert (products._floats(dimension)(one[:1] * 0 + 127, one[:1] * 0 + 127) == dimension * 127**2).all()
+
+
+@pytest.mark.parametrize("multiply", [products._float32, products._integers])
+def test_every_way_to_multiply_gives_the_same_join(multiply, monkeypatch, small_blocks):
+    monkeypatch.setattr(search, "multiplier", lambda *_: multiply)
+    check_join(vectors(300, views=3), Calibration(), 0.12)
+
+
+def known_of(found, kept, places, count):
+    """What a join of other rows found, said of the `kept` ones, which are now at `places` of `count` rows."""
+    now = np.full(len(found.nearest), -1)
+    now[kept] = places
+    first, second = now[found.first], now[found.second]
+    both = (first >= 0) & (second >= 0)
+    seen, nearest = np.zeros(count, bool), np.full(count, -1)
+    seen[places] = True
+    nearest[places] = np.where(found.nearest[kept] >= 0, now[found.nearest[kept]], -1)
+    return Known(seen, first[both], second[both], nearest)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 60), st.integers(0, 20), st.integers(0, 20), st.integers(1, 3), st.integers(0, 10**6))
+def test_a_join_that_takes_up_an_earlier_one_finds_what_a_full_one_finds(old, gone, new, views, seed):
+    rng = np.random.default_rng(seed)
+    reach = Reach(Calibration(), 0.1, 0.2)
+    pool = vectors(old + new, views=views, dimension=4, seed=seed)
+    pool[rng.integers(0, max(len(pool), 1), min(len(pool), 5))] = pool[:1]  # equal ones: ties
+    before_rows = np.sort(rng.permutation(old + new)[:old])
+    before = join(pool[before_rows], reach)
+    stays = np.isin(np.arange(old + new), before_rows[rng.permutation(old)[gone:]])
+    now = np.flatnonzero(stays | ~np.isin(np.arange(old + new), before_rows))
+    kept = np.flatnonzero(np.isin(before_rows, now))
+    known = known_of(before, kept, np.searchsorted(now, before_rows[kept]), len(now))
+    again, full = join(pool[now], reach, known), join(pool[now], reach)
+    first, second = np.append(known.first, again.first), np.append(known.second, again.second)
+    order = np.lexsort((second, first))
+    np.testing.assert_array_equal(first[order], full.first)
+    np.testing.assert_array_equal(second[order], full.second)
+    np.testing.assert_array_equal(again.nearest, full.nearest)
+    np.testing.assert_array_equal(again.nearest_distance, full.nearest_distance)
+
+
+def test_a_join_that_takes_up_an_earlier_one_multiplies_only_what_is_new(monkeypatch):
+    multiplied = []
+
+    def multiply(rows, columns):
+        multiplied.append(len(rows) * len(columns))
+        return products._float32(rows, columns)
+
+    monkeypatch.setattr(search, "multiplier", lambda *_: multiply)
+    stored, reach = vectors(1000, views=3, dimension=24), Reach(Calibration(), 0.05)
+    full = join(stored, reach)
+    everything = sum(multiplied)
+    multiplied.clear()
+    known = known_of(join(stored[:990], reach), np.arange(990), np.arange(990), 1000)
+    multiplied.clear()
+    again = join(stored, reach, known)
+    np.testing.assert_array_equal(again.nearest, full.nearest)
+    assert sum(multiplied) < 0.03 * everything

@@ -196,7 +196,7 @@ def test_a_threshold_beyond_the_stored_pairs_widens_the_search_and_says_so(ran):
     pairs = ran.store.read(schema.PAIRS)
     assert len(pairs) == contents * (contents - 1) // 2
     assert summaries["uniqueness_scores"].near_duplicates == contents
-    assert heard == ["near_duplicate_threshold 0.9 is beyond the stored pairs; searching again"]
+    assert heard == ["comparing all images anew: pairs are now listed up to distance 0.9, before up to 0.1"]
     ran.run()
     assert ran.results([schema.SCORES]) == scores
 

@@ -1,6 +1,7 @@
 """The Duplicates collection: what the score rule removes, put together with what reviewers decided."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from dedup_assets.core.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision
@@ -57,11 +58,13 @@ def collect(
     remove: removed as a duplicate of the partner named, else of the nearest near duplicate that stays, else of an
     identical image, which then stays instead; a partner named that the rule removed in favour of this image stays too.
     discard: removed, whether or not anything is left; what the rule removed in its favour goes with it.
+    A decision about a file that is gone holds for the copies that are left, as far as nobody decided about them: keep
+    for one of them; remove only in favour of another picture, for a file that is gone needs no copy to stay for it.
     Raises NoSurvivorError when a removal leads to no image that stays and nobody said discard.
     """
     automatic = list(automatic)
     near = sorted(near, key=lambda pair: (pair.distance, pair.image_a, pair.image_b))
-    said = _Said(decisions, content_of)
+    said = _Said(decisions, content_of, {removal.image_id for removal in automatic})
     distances = _known_distances(automatic, near, content_of)
     removals = {
         r.image_id: r for r in automatic if r.image_id not in said.kept and not said.apart(r.image_id, r.keeper_id)
@@ -70,7 +73,7 @@ def collect(
     orphans = []
     for image, entry in sorted(said.removed.items()):
         keeper = _keeper_for(image, entry, near, removals, said)
-        if keeper is None and image not in removals:
+        if keeper is None and image not in removals and not entry.moved:
             orphans.append(image)
         elif keeper is not None:
             distance = distances.get(frozenset((content_of[image], content_of[keeper])))
@@ -109,8 +112,11 @@ class _Said:
     `removed` holds the images named, `going` their copies too; `discarded` holds both.
     """
 
-    def __init__(self, decisions: Iterable[BoundDecision], content_of: Mapping[str, str]) -> None:
+    def __init__(
+        self, decisions: Iterable[BoundDecision], content_of: Mapping[str, str], by_rule: AbstractSet[str]
+    ) -> None:
         self._content_of = content_of
+        self._by_rule = by_rule
         self._copies: dict[str, list[str]] = {}
         for image, content in sorted(content_of.items()):
             self._copies.setdefault(content, []).append(image)
@@ -121,7 +127,12 @@ class _Said:
         self.going: set[str] = set()
         self._discarded_by_name: dict[str, BoundDecision] = {}
         self.discarded: dict[str, BoundDecision] = {}
-        for entry in sorted(decisions, key=lambda entry: (entry.decision.line, entry.decision.image_id)):
+        self._named: set[str] = set()
+        entries = sorted(decisions, key=lambda entry: (entry.moved, entry.decision.line, entry.decision.image_id))
+        for entry in entries:
+            if not entry.moved and entry.decision.decision != NOT_DUPLICATE:
+                self._named.add(entry.decision.image_id)
+        for entry in entries:
             self._note(entry)
         self.discarded |= self._discarded_by_name
         for image in self.kept:
@@ -131,21 +142,28 @@ class _Said:
 
     def _note(self, entry: BoundDecision) -> None:
         word = entry.decision.decision
-        if word == REMOVE:
-            here = entry.decision.image_id in entry.image_ids
-            for image in (entry.decision.image_id,) if here else entry.image_ids[:1]:
-                self.removed.setdefault(image, entry)
-                self.going |= {image} if entry.duplicate_of in self.copies(image) else set(self.copies(image))
+        if word in (KEEP, REMOVE):
+            for image in self._about(entry):
+                if word == KEEP:
+                    self.kept.add(image)
+                    self._kept_contents.add(self._content_of[image])
+                elif not (entry.moved and entry.duplicate_of in self.copies(image)):
+                    self.removed.setdefault(image, entry)
+                    self.going |= {image} if entry.duplicate_of in self.copies(image) else set(self.copies(image))
             return
         for image in entry.image_ids:
-            if word == KEEP:
-                self.kept.add(image)
-                self._kept_contents.add(self._content_of[image])
-            elif word == NOT_DUPLICATE and not entry.partner_is_gone:
+            if word == NOT_DUPLICATE and not entry.partner_is_gone:
                 self._apart.add(self._contents(image, entry.duplicate_of))
             elif word == DISCARD:
                 self._discarded_by_name.setdefault(image, entry)
                 self.discarded = dict.fromkeys(self.copies(image), entry) | self.discarded
+
+    def _about(self, entry: BoundDecision) -> list[str]:
+        """The image named; where it is gone, the copy that stays by the rule, else any, that nobody decided about."""
+        if not entry.moved:
+            return [entry.decision.image_id]
+        free = [image for image in entry.image_ids if image not in self._named]
+        return sorted(free, key=lambda image: (image in self._by_rule, image))[:1]
 
     def copies(self, image: str) -> list[str]:
         """All images with the content of this one, itself included."""
@@ -200,7 +218,7 @@ def _keeper_for(
         if partner is None or partner in said.going or partner in removals or said.apart(image, partner):
             continue
         return partner
-    return None if image in removals else said.stand_in(image)
+    return None if image in removals or entry.moved else said.stand_in(image)
 
 
 def _open_circles(removals: dict[str, Removal], said: _Said) -> None:

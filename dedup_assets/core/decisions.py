@@ -43,6 +43,11 @@ class BoundDecision:
     duplicate_of_hash: str | None
 
     @property
+    def moved(self) -> bool:
+        """Whether the image named is gone, so that the decision is about whatever else shows its content."""
+        return self.decision.image_id not in self.image_ids
+
+    @property
     def partner_is_gone(self) -> bool:
         """Whether a partner was named that is no longer there."""
         return bool(self.decision.duplicate_of) and self.duplicate_of is None
@@ -161,8 +166,13 @@ def _unknown(image_id: str, library: Library) -> str:
 
 
 def _contradictions(bound: list[BoundDecision]) -> list[tuple[int, str]]:
-    """Two different words, or two different partners of a removal, for one image."""
+    """Two different words, or two different partners of a removal, for one image.
+
+    A decision about a file that is gone gives way to those about the files that are left: it contradicts them only
+    where one says keep and the other discard.
+    """
     problems = []
+    bound = [entry for entry in bound if not entry.moved or entry.decision.decision in (KEEP, DISCARD)]
     said: dict[str, BoundDecision] = {}
     apart = {
         frozenset((image_id, entry.duplicate_of)): entry
@@ -173,8 +183,10 @@ def _contradictions(bound: list[BoundDecision]) -> list[tuple[int, str]]:
     for entry in bound:
         word = entry.decision.decision
         for image_id in entry.image_ids if word != NOT_DUPLICATE else ():
-            before = said.setdefault(image_id, entry).decision
-            if (before.decision, before.duplicate_of) != (word, entry.decision.duplicate_of):
+            earlier = said.setdefault(image_id, entry)
+            before = earlier.decision
+            gives_way = (entry.moved or earlier.moved) and {before.decision, word} != {KEEP, DISCARD}
+            if (before.decision, before.duplicate_of) != (word, entry.decision.duplicate_of) and not gives_way:
                 problems.append(
                     (
                         entry.decision.line,

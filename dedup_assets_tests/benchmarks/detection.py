@@ -23,7 +23,7 @@ from PIL import Image
 from dedup_assets.core.calibration.edits import EDITS, Edit, plant
 from dedup_assets.core.detection import agreement, fullsize
 from dedup_assets.core.detection.descriptor import ThumbnailEmbedder
-from dedup_assets.core.detection.neighbours import join, pair_distances, quantise
+from dedup_assets.core.detection.neighbours import Reach, join, pair_distances, quantise
 from dedup_assets.core.images import read_full, read_image
 from dedup_assets_tests.benchmarks import peers, same_picture
 
@@ -55,7 +55,7 @@ class Detector:
 
     def candidates(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Every pair the first stage offers, and its final distance."""
-        found = join(self.vectors, self.embedder.calibration, self.embedder.candidate_distance)
+        found = join(self.vectors, Reach(self.embedder.calibration, self.embedder.candidate_distance))
         return found.first, found.second, self.distances(found.first, found.second)
 
     def _compared(self, a: int, b: int, view_distance: float) -> float:

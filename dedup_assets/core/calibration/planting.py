@@ -15,7 +15,9 @@ from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.calibration.edits import Edit, plant
 from dedup_assets.core.detection.comparing import Comparer, Content
 from dedup_assets.core.detection.embedders import Calibration, Embedder
-from dedup_assets.core.detection.neighbours import Distances, Indices, Int8, pair_distances, quantise
+from dedup_assets.core.detection.neighbours import quantise
+from dedup_assets.core.detection.products import Int8
+from dedup_assets.core.detection.search import Distances, Indices, pair_distances
 from dedup_assets.core.errors import SourceError
 from dedup_assets.core.images import SKETCH_SIZE, as_rgb, open_scaled, read_image, read_picture, upright
 from dedup_assets.core.run import Run

@@ -140,7 +140,7 @@ class _Work:
     def nearest(self, search: NearestSearch, nearest: Indices, cosine: Distances) -> None:
         """Take what is nearer than `nearest`, whose cosines are `cosine`; of equally near ones the lower row."""
         found = self._strips(search, len(search.columns))
-        for (start, stop), (row, value) in zip(search.strips, found, strict=False):
+        for (start, stop), (row, value) in zip(search.strips, found, strict=bool(len(search.columns))):
             rows = search.rows[start:stop]
             better = (row >= 0) & ((value > cosine[rows]) | ((value == cosine[rows]) & (row < nearest[rows])))
             nearest[rows[better]], cosine[rows[better]] = row[better], value[better]
@@ -149,10 +149,10 @@ class _Work:
         if not len(search.columns):
             return
         for (start, stop), result in zip(search.strips, self._each(search, search.strips), strict=True):
-            yield result
             self._done += (stop - start) * each_row
             if self._progress:
                 self._progress(round(self._rows * self._done / self._total), self._rows)
+            yield result
 
 
 def _united(count: int, *pairs: tuple[Indices, Indices]) -> tuple[Indices, Indices]:

@@ -244,7 +244,7 @@ def exact_cosine(dots: NDArray[np.int32], squares: NDArray[np.int32], others: ND
 
 def squares_of(full: Int8) -> NDArray[np.int32]:
     """(n,) squared norms of (n, d) vectors."""
-    return np.einsum("nd,nd->n", full, full, dtype=np.int32)
+    return np.asarray(np.einsum("nd,nd->n", full, full, dtype=np.int32))
 
 
 def norms_of(full: Int8) -> Distances:

@@ -1,44 +1,80 @@
 """neighbours: the near pairs and the nearest neighbours. The costly join, free of the thresholds."""
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.detection.comparing import Comparer, Content, comparison_version
-from dedup_assets.core.detection.embedders import load_embedder
-from dedup_assets.core.detection.neighbours import join
+from dedup_assets.core.detection.embedders import Embedder, load_embedder
+from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, Reach, join, nothing_known
 from dedup_assets.core.keepers import rank
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
 from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, ids_at, readable, stored_vectors
 from dedup_assets.core.steps.record import NEIGHBOURS, StepSummary, unless_done
-from dedup_assets.core.store import content_version, version_of
+from dedup_assets.core.store import StepRecord, content_version, version_of
 
 PAIR_LIMIT = 0.1  # pairs up to this distance are listed whatever the thresholds, so that these can be moved freely
+
+_GROUNDS = {  # settings that what was found before hangs on
+    "search": "this release searches in another way",
+    "embedder": "the embedder is now {now}, it was {before}",
+    "candidates": "candidates are now offered up to {now:g}, before up to {before:g}",
+    "comparison": "this release compares candidate pairs in another way",
+    "second_stage": "second_stage is now {now}, it was {before}",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class NeighbourSummary(StepSummary):
-    """`candidates`: pairs compared one by one; `pairs`: those within `limit`."""
+    """`candidates`: pairs compared one by one; `pairs`: those within `limit`.
+
+    `searched`: contents searched against all others this time. `rebuilt`: why that had to be all of them, if it had.
+    """
 
     candidates: int
     pairs: int
     limit: float
+    searched: int = 0
+    rebuilt: str = ""
 
 
-def find_neighbours(project: Project, run: Run, limit: float = PAIR_LIMIT) -> NeighbourSummary:
-    """neighbours: every near pair up to `limit`, and the nearest neighbour of every content. Free of the thresholds."""
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What the last run left: its content pairs among contents that are still there, and the nearest of each content.
+
+    `known` says the same in rows of the contents there are now.
+    """
+
+    compared: pd.DataFrame
+    known: Known
+
+
+def find_neighbours(project: Project, run: Run, limit: float | None = None) -> NeighbourSummary:
+    """neighbours: every near pair up to `limit`, and the nearest neighbour of every content. Free of the thresholds.
+
+    Contents that the last run saw are not searched again unless something it hangs on is another now; what is left in
+    the store is the same either way. `limit`: what the last run had, at least PAIR_LIMIT, when not given.
+    """
     store = project.store
     with store.exclusively(run.say):
         images = readable(project)
         embedder = load_embedder(project.embedder)
-        settings = {
+        last = store.step(NEIGHBOURS)
+        if limit is None:
+            limit = max(PAIR_LIMIT, json.loads(last.settings)["limit"] if last else 0.0)
+        view_limit = embedder.candidate_distance if project.second_stage else PAIR_LIMIT
+        settings: dict[str, Any] = {
+            "search": SEARCH_VERSION,
             "embedder": embedder_id(embedder),
-            "second_stage": project.second_stage,
+            "candidates": view_limit,
             "comparison": comparison_version(),
+            "second_stage": project.second_stage,
             "limit": limit,
             "keepers": asdict(project.keepers),
         }
@@ -46,45 +82,104 @@ def find_neighbours(project: Project, run: Run, limit: float = PAIR_LIMIT) -> Ne
 
         def compute() -> tuple[NeighbourSummary, dict[Table, pd.DataFrame]]:
             contents = distinct_contents(images)
-            vectors = stored_vectors(project, embedder, contents)
-            view_limit = embedder.candidate_distance if project.second_stage else PAIR_LIMIT
-            found = join(
-                vectors,
-                embedder.calibration,
-                view_limit,
-                limit if limit > view_limit else 0.0,
-                lambda done, total: run.progress("searching neighbours", done, total),
+            rebuilt = _why_anew(last, settings)
+            if rebuilt:
+                run.say(f"comparing all images anew: {rebuilt}")
+            reach = Reach(embedder.calibration, view_limit, limit if limit > view_limit else 0.0)
+            before = _nothing(contents) if rebuilt or not last else _before(project, contents, reach)
+            compared, nearest = _search(project, embedder, reach, contents, before, run)
+            pairs = _image_pairs(compared[compared["distance"] <= limit], images, project)
+            summary = NeighbourSummary(
+                candidates=int((compared["vector_distance"] <= reach.view_limit).sum()),
+                pairs=len(pairs),
+                limit=limit,
+                searched=int((~before.known.seen).sum()),
+                rebuilt=rebuilt,
             )
-            offered = found.view_distance <= view_limit
-            distance, agreed = found.full_distance.copy(), np.full(len(found.first), np.nan)
-            first, second = found.first[offered], found.second[offered]
-            shelf = store.comparisons(f"{comparison_version()}-{embedder_id(embedder)}")
-            comparer = Comparer(shelf, project.second_stage, project.threads)
-            distance[offered], agreed[offered] = comparer.distances(
-                _content_list(project, contents), first, second, found.view_distance[offered], run
-            )
-            ids = contents["content_id"].to_numpy(dtype=object)
-            compared = pd.DataFrame(
-                {
-                    "content_a": ids[found.first],
-                    "content_b": ids[found.second],
-                    "distance": distance,
-                    "agreement": agreed,
-                    "vector_distance": found.view_distance,
-                }
-            )
-            nearest = pd.DataFrame(
-                {
-                    "content_id": ids,
-                    "nearest_content": ids_at(ids, found.nearest),
-                    "distance": found.nearest_distance,
-                }
-            )
-            pairs = _image_pairs(compared[distance <= limit], images, project)
-            summary = NeighbourSummary(candidates=int(offered.sum()), pairs=len(pairs), limit=limit)
             return summary, {schema.CONTENT_PAIRS: compared, schema.CONTENT_NEAREST: nearest, schema.PAIRS: pairs}
 
-        return unless_done(project, NEIGHBOURS, version, NeighbourSummary, settings, run, compute)
+        summary = unless_done(project, NEIGHBOURS, version, NeighbourSummary, settings, run, compute)
+        return summary if store.step(NEIGHBOURS) != last else replace(summary, searched=0, rebuilt="")
+
+
+def _why_anew(last: StepRecord | None, settings: dict[str, Any]) -> str:
+    """Why nothing that the last run found can be taken over; empty when it can, or when there was none."""
+    if last is None:
+        return ""
+    before = json.loads(last.settings)
+    for name, ground in _GROUNDS.items():
+        if before.get(name) != settings[name]:
+            return ground.format(now=settings[name], before=before.get(name))
+    if before["limit"] < settings["limit"]:
+        return f"pairs are now listed up to distance {settings['limit']:g}, before up to {before['limit']:g}"
+    return ""
+
+
+def _nothing(contents: pd.DataFrame) -> _Before:
+    return _Before(schema.CONTENT_PAIRS.empty(), nothing_known(len(contents)))
+
+
+def _before(project: Project, contents: pd.DataFrame, reach: Reach) -> _Before:
+    """The tables of the last run without contents that are gone and pairs that are out of reach now."""
+    compared, nearest = project.store.read(schema.CONTENT_PAIRS), project.store.read(schema.CONTENT_NEAREST)
+    place = pd.Series(np.arange(len(contents)), index=contents["content_id"])
+    inside = (compared["vector_distance"] <= reach.view_limit) | (compared["distance"] <= reach.full_limit)
+    freed = compared.loc[~inside, ["content_a", "content_b"]].to_numpy().ravel()  # each may be the other's nearest now
+    compared = compared[inside & compared["content_a"].isin(place.index) & compared["content_b"].isin(place.index)]
+    nearest = nearest[nearest["content_id"].isin(place.index)]
+    rows = nearest["content_id"].map(place).to_numpy(np.int64)
+    seen, nearest_row = np.zeros(len(contents), bool), np.full(len(contents), -1, np.int64)
+    seen[rows] = True
+    nearest_row[rows] = nearest["nearest_content"].map(place).fillna(-1).to_numpy(np.int64)
+    nearest_row[place.reindex(freed).dropna().to_numpy(np.int64)] = -1
+    first, second = (compared[end].map(place).to_numpy(np.int64) for end in ("content_a", "content_b"))
+    return _Before(compared, Known(seen, first, second, nearest_row))
+
+
+def _search(
+    project: Project, embedder: Embedder, reach: Reach, contents: pd.DataFrame, before: _Before, run: Run
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of content_pairs and content_nearest for the contents there are now."""
+    ids = contents["content_id"].to_numpy(dtype=object)
+    found = join(
+        stored_vectors(project, embedder, contents),
+        reach,
+        before.known,
+        progress=lambda done, total: run.progress("searching neighbours", done, total),
+    )
+    new = _compared(project, embedder, reach, contents, found, run)
+    compared = pd.concat([before.compared, new]) if len(before.compared) else new
+    compared = compared.sort_values(["content_a", "content_b"], ignore_index=True)
+    nearest = pd.DataFrame(
+        {"content_id": ids, "nearest_content": ids_at(ids, found.nearest), "distance": found.nearest_distance}
+    )
+    return compared, nearest
+
+
+def _compared(
+    project: Project, embedder: Embedder, reach: Reach, contents: pd.DataFrame, found: Join, run: Run
+) -> pd.DataFrame:
+    """Rows of content_pairs for the pairs found this time: candidates compared one by one, others by their vectors."""
+    offered = found.view_distance <= reach.view_limit
+    distance, agreed = found.full_distance.copy(), np.full(len(found.first), np.nan)
+    shelf = project.store.comparisons(f"{comparison_version()}-{embedder_id(embedder)}")
+    comparer = Comparer(shelf, project.second_stage, project.threads)
+    rows, ends = np.unique(np.stack([found.first[offered], found.second[offered]]), return_inverse=True)
+    first, second = ends.reshape(2, -1)
+    candidates = _content_list(project, contents.iloc[rows])
+    distance[offered], agreed[offered] = comparer.distances(
+        candidates, first, second, found.view_distance[offered], run
+    )
+    ids = contents["content_id"].to_numpy(dtype=object)
+    return pd.DataFrame(
+        {
+            "content_a": ids[found.first],
+            "content_b": ids[found.second],
+            "distance": distance,
+            "agreement": agreed,
+            "vector_distance": found.view_distance,
+        }
+    )
 
 
 def _content_list(project: Project, contents: pd.DataFrame) -> list[Content]:

@@ -17,7 +17,7 @@ from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.inputs import ids_at, readable, stored_vectors
-from dedup_assets.core.steps.neighbours import find_neighbours
+from dedup_assets.core.steps.neighbours import PAIR_LIMIT, find_neighbours
 from dedup_assets.core.steps.record import NEIGHBOURS, UNIQUENESS_SCORES, StepSummary, done, unless_done
 from dedup_assets.core.store import content_version, version_of
 from dedup_assets.core.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, score
@@ -36,15 +36,13 @@ class ScoreSummary(StepSummary):
 
 
 def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> ScoreSummary:
-    """uniqueness_scores: the score rule. Widens the neighbour search first when a threshold goes beyond it."""
+    """uniqueness_scores: the score rule. Has pairs listed as far as the thresholds need, no farther."""
     store = project.store
     with store.exclusively(run.say):
         (before,) = done(project, NEIGHBOURS)
-        if thresholds.near_duplicate > json.loads(before.summary)["limit"]:
-            run.say(
-                f"near_duplicate_threshold {thresholds.near_duplicate:g} is beyond the stored pairs; searching again"
-            )
-            find_neighbours(project, run, thresholds.near_duplicate)
+        limit = max(PAIR_LIMIT, thresholds.near_duplicate)
+        if limit != json.loads(before.summary)["limit"]:
+            find_neighbours(project, run, limit)
             (before,) = done(project, NEIGHBOURS)
         images = readable(project)
         settings = {"thresholds": asdict(thresholds), "keepers": asdict(project.keepers)}
