@@ -166,6 +166,8 @@ def build_assets(
                 "pairs": done.pairs,
                 "listed_up_to_distance": done.limit,
                 "candidates_compared": done.candidates,
+                "searched_this_time": done.searched,
+                **({"rebuilt_because": done.rebuilt} if done.rebuilt else {}),
                 "second_stage": project.second_stage,
                 **table_metadata(store, schema.PAIRS, done.pairs),
             },

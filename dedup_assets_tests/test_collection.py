@@ -323,3 +323,27 @@ def test_the_order_of_rows_and_lines_does_not_matter(case, random):
     random.shuffle(decisions)
     folder.content_of = dict(random.sample(sorted(folder.content_of.items()), len(folder.content_of)))
     assert outcome() == before
+
+
+# ---- decisions about files that are gone
+
+
+@pytest.mark.parametrize("partner", [None, "a2"])
+def test_a_copy_removed_by_name_and_then_deleted_takes_no_other_copy_with_it(partner):
+    folder = Folder({"A": "a2", "B": "b"})
+    assert folder.keepers(decided("a1", REMOVE, partner, images=["a2"])) == {}
+    assert COPIES.keepers(decided("a0", REMOVE, partner, images=["a1", "a2", "a3"])) == {"a2": "a1", "a3": "a1"}
+
+
+def test_the_copies_of_a_deleted_near_duplicate_still_go_in_favour_of_its_partner():
+    folder = Folder({"A": "a2 a3", "B": "b"}, near=[("A", "B", 0.02)])
+    assert folder.keepers(decided("a1", REMOVE, "b", images=["a2", "a3"])) == {"a2": "b", "a3": "b"}
+
+
+def test_of_the_copies_of_a_deleted_image_to_keep_the_one_that_stays_is_kept():
+    assert COPIES.keepers(decided("a0", KEEP, images=["a1", "a2", "a3"])) == {"a2": "a1", "a3": "a1"}
+
+
+def test_what_is_decided_about_a_file_that_is_there_comes_before_what_was_about_one_that_is_gone():
+    kept, gone = decided("a1", KEEP), decided("a0", REMOVE, "b", images=["a1", "a2"])
+    assert Folder({"A": "a1 a2", "B": "b"}).keepers(gone, kept) == {"a2": "b"}
