@@ -257,7 +257,7 @@ def build_assets(
                 "dataset_version": done.dataset_version,
                 "new_version": done.created,
                 "placement": project.recipe.placement,
-                "folder": _path(done.folder),
+                "folder": _path(done.delivered or done.folder),
             },
         )
 

@@ -12,6 +12,7 @@ from dedup_assets.core.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
     DATASET_DESCRIPTION_HELP,
     DATASET_NAME_HELP,
+    DATASET_TARGET_HELP,
     DECISIONS_HELP,
     DUPLICATE_THRESHOLD,
     EMBEDDER_HELP,
@@ -78,6 +79,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     decisions: str | None = Field(default=None, description=DECISIONS_HELP)
     dataset_name: str = Field(default=DatasetRecipe().name, description=DATASET_NAME_HELP)
     dataset_description: str = Field(default="", description=DATASET_DESCRIPTION_HELP)
+    dataset_target: str | None = Field(default=None, description=DATASET_TARGET_HELP)
     placement: str | None = Field(default=None, description=PLACEMENT_HELP)
     max_pixels: int = Field(default=MAX_PIXELS, ge=1, description=MAX_PIXELS_SETTING.help)
     workers: int | None = Field(default=None, ge=1, description=WORKERS_HELP)
@@ -88,7 +90,9 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of this instance; relative paths start at the folder of its defs.yaml."""
-        here = context.path
+        here, target = context.path, self.dataset_target
+        if target is not None and not is_uri(target):
+            target = str(here / target)
         return build_dedup_defs(
             images=self.images if is_uri(self.images) else here / self.images,
             store=here / self.store if self.store else None,
@@ -102,6 +106,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
             decisions=here / self.decisions if self.decisions else None,
             dataset_name=self.dataset_name,
             dataset_description=self.dataset_description,
+            dataset_target=target,
             placement=self.placement,
             max_pixels=self.max_pixels,
             workers=self.workers,

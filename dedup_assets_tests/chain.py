@@ -10,7 +10,17 @@ from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import Store
 
-TIMES = ("first_seen_at", "modified_at", "modified_ns", "removed_at", "decided_at", "tagged_at", "created_at", "run_id")
+TIMES = (
+    "first_seen_at",
+    "modified_at",
+    "modified_ns",
+    "etag",
+    "removed_at",
+    "decided_at",
+    "tagged_at",
+    "created_at",
+    "run_id",
+)
 RESULTS = (schema.IMAGES, schema.CONTENT_PAIRS, schema.CONTENT_NEAREST, schema.PAIRS, schema.SCORES, schema.TAGS)
 
 

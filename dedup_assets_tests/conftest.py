@@ -4,7 +4,9 @@ import contextlib
 import os
 import shutil
 import stat
+import uuid
 
+import fsspec
 import pytest
 
 from dedup_assets_tests.chain import chain_in
@@ -71,3 +73,13 @@ def ran(chain, once):
     """The same after the first run."""
     shutil.copytree(once.store.folder, chain.store.folder, symlinks=True)
     return chain
+
+
+@pytest.fixture
+def memory_root():
+    """A fresh place in memory, as text without its protocol."""
+    root = f"test/{uuid.uuid4().hex}"
+    yield root
+    memory = fsspec.filesystem("memory")
+    if memory.exists(f"/{root}"):
+        memory.rm(f"/{root}", recursive=True)

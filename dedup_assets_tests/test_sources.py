@@ -1,46 +1,17 @@
 """Images behind a URI: what is listed, how it is read, and what a broken connection does."""
 
 import pickle
-import uuid
 
-import fsspec
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 
 from dedup_assets.core.errors import NoImagesError, SettingsError, SourceError
 from dedup_assets.core.sources import connection, source_of
 from dedup_assets.core.sources.bucket import Bucket
 from dedup_assets.core.sources.facts import etag_of, modified_ns_of
 from dedup_assets.core.sources.folder import Folder
+from dedup_assets_tests.buckets import FlakyFileSystem, upload
 from dedup_assets_tests.chain import chain_in, dataset_folder
 from dedup_assets_tests.pictures import photo, put, put_photos
-
-
-class FlakyFileSystem(MemoryFileSystem):
-    """Memory whose connection breaks as a test says: `broken(what, path)` raises, or does nothing."""
-
-    protocol = "flaky"
-    store = MemoryFileSystem.store
-    broken = staticmethod(lambda what, path: None)
-
-    @classmethod
-    def _strip_protocol(cls, path):
-        return MemoryFileSystem._strip_protocol(str(path).removeprefix("flaky://"))
-
-    def ls(self, path, detail=True, **kwargs):
-        type(self).broken("ls", path)
-        return super().ls(path, detail, **kwargs)
-
-    def info(self, path, **kwargs):
-        type(self).broken("info", path)
-        return super().info(path, **kwargs)
-
-    def cat_file(self, path, **kwargs):
-        type(self).broken("cat", path)
-        return super().cat_file(path, **kwargs)
-
-
-fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
 
 
 @pytest.fixture
@@ -48,22 +19,6 @@ def flaky(monkeypatch):
     """What breaks is set with `flaky(function)`; nobody waits between attempts."""
     monkeypatch.setattr(connection, "_PAUSES_SECONDS", (0, 0, 0))
     return lambda broken: monkeypatch.setattr(FlakyFileSystem, "broken", staticmethod(broken))
-
-
-@pytest.fixture
-def root(tmp_path):
-    """A fresh place in memory, as text without its protocol."""
-    root = f"test/{uuid.uuid4().hex}"
-    yield root
-    fsspec.filesystem("memory").rm(f"/{root}", recursive=True)
-
-
-def upload(folder, uri):
-    """Put every file of a folder behind a URI."""
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    for path in folder.rglob("*"):
-        if path.is_file():
-            filesystem.pipe_file(f"{root}/{path.relative_to(folder).as_posix()}", path.read_bytes())
 
 
 def refuse(wanted, error=None):
@@ -77,13 +32,13 @@ def refuse(wanted, error=None):
 
 
 @pytest.fixture
-def photos(tmp_path, root):
+def photos(tmp_path, memory_root):
     """Six photos, two of them in folders, in a folder and behind both URIs of memory."""
     put_photos(tmp_path / "images", range(4))
     put(photo(0), tmp_path / "images" / "copies" / "a.png")
     put(photo(5), tmp_path / "images" / "other" / "deep" / "b.png")
-    upload(tmp_path / "images", f"memory://{root}")
-    return f"memory://{root}", f"flaky://{root}"
+    upload(tmp_path / "images", f"memory://{memory_root}")
+    return f"memory://{memory_root}", f"flaky://{memory_root}"
 
 
 def ids(source):
@@ -102,7 +57,7 @@ def test_a_uri_nobody_can_open_is_refused_with_the_ones_that_can():
 
 
 def test_a_protocol_whose_package_is_missing_names_the_extra(monkeypatch):
-    def missing(uri):
+    def missing(uri, **options):
         raise ImportError("Install gcsfs to access Google Storage")
 
     monkeypatch.setattr("fsspec.core.url_to_fs", missing)

@@ -10,6 +10,7 @@ from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, tell_json
 from dedup_assets.core.settings import (
     DATASET_DESCRIPTION_HELP,
     DATASET_NAME_HELP,
+    DATASET_TARGET_HELP,
     DECISIONS_HELP,
     DUPLICATE_THRESHOLD,
     EMBEDDER_HELP,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @click.option("--split-priority", default="", help=SPLIT_PRIORITY_HELP + " Separated by commas.")
 @click.option("--name", default="deduplicated", show_default=True, help=DATASET_NAME_HELP)
 @click.option("--description", default="", help=DATASET_DESCRIPTION_HELP)
+@click.option("--dataset-target", help=DATASET_TARGET_HELP)
 @click.option("--placement", help=PLACEMENT_HELP)
 @click.option(
     "--max-pixels", type=int, default=MAX_PIXELS_SETTING.default, show_default=True, help=MAX_PIXELS_SETTING.help
@@ -87,8 +89,8 @@ def project_from(images: str | Path, store: Path | None, settings: dict[str, obj
     from dedup_assets.core.project import project_of
 
     names = {"name": "dataset_name", "description": "dataset_description"}
-    known = ("embedder", "second_stage", "decisions", "placement", "max_pixels", "workers", "name", "description")
-    given = {names.get(name, name): settings[name] for name in known if settings.get(name) is not None}
+    known = ("embedder", "second_stage", "decisions", "dataset_target", "placement", "max_pixels", "workers")
+    given = {names.get(name, name): settings[name] for name in (*known, *names) if settings.get(name) is not None}
     for name in ("keeper_order", "split_priority"):
         if settings.get(name):
             given[name] = [term.strip() for term in str(settings[name]).split(",")]

@@ -1,6 +1,7 @@
 """One dataset to clean: where its images are, where its store is, and how it is to be treated."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypedDict
 from typing_extensions import Unpack
 
 from dedup_assets.core.datasets import LINKS, DatasetRecipe
+from dedup_assets.core.delivery import check_target
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, check_name
 from dedup_assets.core.errors import SettingsError, StoreError
 from dedup_assets.core.images import MAX_PIXELS
@@ -20,6 +22,7 @@ from dedup_assets.core.sources.folder import Folder
 from dedup_assets.core.store import Store, default_store
 
 _FACT = "project"
+_URI_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class ProjectSettings(TypedDict, total=False):
@@ -32,6 +35,7 @@ class ProjectSettings(TypedDict, total=False):
     decisions: str | Path | None
     dataset_name: str
     dataset_description: str
+    dataset_target: str | Path | None
     placement: str | None
     max_pixels: int
     workers: int | None
@@ -39,7 +43,10 @@ class ProjectSettings(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`decisions`: the reviewed file, `decisions.csv` in the store if not given. `workers`: threads that decode."""
+    """`decisions`: the reviewed file, `decisions.csv` in the store if not given. `workers`: threads that decode.
+
+    `dataset_target`: where the cleaned dataset goes, an absolute path or a URI; the store if not given.
+    """
 
     images: Source
     store: Store
@@ -50,6 +57,7 @@ class Project:
     decisions: Path | None = None
     max_pixels: int = MAX_PIXELS
     workers: int | None = None
+    dataset_target: str | None = None
 
     def __post_init__(self) -> None:
         MAX_PIXELS_SETTING.check(self.max_pixels)
@@ -59,6 +67,8 @@ class Project:
                 f"placement is '{self.recipe.placement}', but an image of '{self.images}' cannot be linked to; "
                 "use copy or none"
             )
+        if self.dataset_target is not None:
+            check_target(self.dataset_target, self.images, self.recipe.placement)
 
     def remember(self) -> None:
         """Note the settings in the store, so that `remembered` finds them."""
@@ -87,7 +97,11 @@ def project_of(
     unknown = set(settings) - set(ProjectSettings.__annotations__)
     if unknown:
         raise TypeError(f"there are no settings {sorted(unknown)}; there are {sorted(ProjectSettings.__annotations__)}")
-    source = source_of(images)
+    if store is not None and _URI_AS_PATH.match(str(store)):
+        raise SettingsError(f"the store is '{store}', but has to be a folder on this machine; name one with --store")
+    source, target = source_of(images), settings.get("dataset_target")
+    place = source_of(target) if target else None
+    links = isinstance(source, Folder) and (place is None or isinstance(place, Folder))
     policy, recipe, decisions = KeeperPolicy(), DatasetRecipe(), settings.get("decisions")
     return Project(
         images=source,
@@ -100,11 +114,12 @@ def project_of(
         recipe=DatasetRecipe(
             settings.get("dataset_name", recipe.name),
             settings.get("dataset_description", recipe.description),
-            settings.get("placement") or ("symlink" if isinstance(source, Folder) else "none"),
+            settings.get("placement") or ("symlink" if links else "none"),
         ),
         decisions=Path(decisions).expanduser().absolute() if decisions else None,
         max_pixels=settings.get("max_pixels", MAX_PIXELS),
         workers=settings.get("workers"),
+        dataset_target=str(place) if place else None,
     )
 
 

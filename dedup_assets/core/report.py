@@ -106,7 +106,7 @@ def overview(store: Store) -> Overview:
         discarded=int(reasons.get("discarded", 0)),
         waiting_pairs=int(_summary(step).get("waiting_pairs", 0)),
         kept=readable - len(removed),
-        dataset=str(_summary(dataset)["folder"]) if dataset else None,
+        dataset=str(_summary(dataset).get("delivered") or _summary(dataset)["folder"]) if dataset else None,
         finished_at=dataset.finished_at if dataset else None,
     )
 

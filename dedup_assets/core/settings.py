@@ -70,6 +70,10 @@ KEEPER_ORDER_HELP = (
 SPLIT_PRIORITY_HELP = "Splits whose images stay before others, best first, for instance ['test', 'val', 'train']."
 DATASET_NAME_HELP = "Name of the cleaned dataset; its versions lie under datasets/NAME/ in the store."
 DATASET_DESCRIPTION_HELP = "A sentence about the cleaned dataset, kept in its summary."
+DATASET_TARGET_HELP = (
+    "Folder or URI (s3://bucket/datasets) that the cleaned dataset is written to as NAME/VERSION/; the store when not "
+    "given."
+)
 PLACEMENT_HELP = (
     "How kept images get into the dataset folder: symlink, hardlink, copy or none. When not given: symlink, or none "
     "where the images or the dataset are in a bucket."

@@ -6,7 +6,8 @@ from dataclasses import asdict
 import pandas as pd
 
 from dedup_assets.core import schema
-from dedup_assets.core.datasets import DatasetRecipe, DatasetVersion, write_version
+from dedup_assets.core.datasets import DatasetRecipe, DatasetVersion
+from dedup_assets.core.delivery import write_and_deliver
 from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.project import Project
 from dedup_assets.core.settings import Thresholds
@@ -35,7 +36,16 @@ def write_selection(
     facts |= {"created_at": now.isoformat(timespec="seconds"), "run_id": BY_HAND}
     store = project.store
     with store.explained():
-        written = write_version(recipe, store.datasets, project.images, manifest, left_out, facts, lambda *_: None)
+        written, _ = write_and_deliver(
+            recipe,
+            store.datasets,
+            project.dataset_target,
+            project.images,
+            manifest,
+            left_out,
+            facts,
+            lambda *_: None,
+        )
     if written.created:
         row = {"name": name, "version": written.version, "description": description, "kept": written.kept}
         row |= {"removed": written.removed, "placement": recipe.placement, "run_id": BY_HAND, "created_at": now}

@@ -31,7 +31,7 @@ def _connected(uri: str, process: int) -> tuple[Any, str]:
 
     protocol = uri.partition(":")[0]
     try:
-        filesystem, root = url_to_fs(uri)
+        filesystem, root = url_to_fs(uri, skip_instance_cache=True)
     except ImportError as error:
         remedy = f"pip install 'dedup-assets[{EXTRAS[protocol]}]'" if protocol in EXTRAS else str(error)
         raise SettingsError(f"'{uri}' needs a package that is not installed: {remedy}") from error
@@ -39,6 +39,8 @@ def _connected(uri: str, process: int) -> tuple[Any, str]:
         if "Protocol not known" not in str(error):
             raise SettingsError(f"'{uri}' cannot be used: {error}") from error
         raise SettingsError(f"'{uri}' has an unknown protocol '{protocol}'; use s3://, gs:// or az://") from error
+    if protocol in ("s3", "s3a"):
+        filesystem.max_concurrency = 1  # else every read asks for the size first, and large ones come in pieces
     return filesystem, root.rstrip("/")
 
 

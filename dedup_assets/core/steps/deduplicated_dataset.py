@@ -14,8 +14,8 @@ from dedup_assets.core.datasets import (
     DatasetVersion,
     keep_decisions,
     make_current,
-    write_version,
 )
+from dedup_assets.core.delivery import write_and_deliver
 from dedup_assets.core.project import Project
 from dedup_assets.core.published import publish
 from dedup_assets.core.run import Run
@@ -37,7 +37,7 @@ NOT_SELECTED = "not selected"
 
 @dataclass(frozen=True, slots=True)
 class DatasetSummary(StepSummary):
-    """The dataset version that now stands."""
+    """The dataset version that now stands. `delivered`: its place at the dataset target, if there is one."""
 
     name: str
     dataset_version: str
@@ -45,6 +45,7 @@ class DatasetSummary(StepSummary):
     kept: int
     removed: int
     created: bool
+    delivered: str | None = None
 
 
 def write_dataset(project: Project, run: Run) -> DatasetSummary:
@@ -57,8 +58,15 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
         facts = {"images": str(project.images), "thresholds": thresholds, "embedder": embedder}
         facts |= {"created_at": run.now.isoformat(timespec="seconds"), "run_id": run.run_id}
         with store.explained():
-            written = write_version(
-                project.recipe, store.datasets, project.images, manifest, removed, facts, run.progress
+            written, delivered = write_and_deliver(
+                project.recipe,
+                store.datasets,
+                project.dataset_target,
+                project.images,
+                manifest,
+                removed,
+                facts,
+                run.progress,
             )
             keep_decisions(project.decisions_file, written.folder)
             make_current(written.folder)
@@ -66,6 +74,7 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
             name=written.name,
             dataset_version=written.version,
             folder=str(written.folder),
+            delivered=delivered,
             kept=written.kept,
             removed=written.removed,
             created=written.created,
@@ -86,7 +95,9 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
                 schema.EVENTS: with_event(store.read(schema.EVENTS), event),
             }
 
-        settings, noted = asdict(project.recipe), bool(first_without.any())
+        before = store.step(DEDUPLICATED_DATASET)
+        moved = before is not None and json.loads(before.summary).get("delivered") != delivered
+        settings, noted = asdict(project.recipe), moved or bool(first_without.any())
         summary = finish(project, DEDUPLICATED_DATASET, summary.version, summary, settings, run, rows, always=noted)
         publish(store, run)
         return summary

@@ -1,0 +1,119 @@
+"""A dataset version brought to where it is used: another folder, or a bucket."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+
+from dedup_assets.core.datasets import LINKS, DatasetRecipe, DatasetVersion, write_version
+from dedup_assets.core.errors import DedupError, SettingsError
+from dedup_assets.core.scanning import in_parallel
+from dedup_assets.core.sources import source_of
+from dedup_assets.core.sources.base import Source
+from dedup_assets.core.sources.bucket import Bucket
+from dedup_assets.core.sources.folder import Folder
+
+_CHUNK = 256
+_LISTS = ("manifest.csv", "manifest.parquet", "removed.csv", "removed.parquet")
+_SUMMARY = "summary.json"
+
+Progress = Callable[[str, int, int], None]
+
+
+def check_target(target: str, images: Source, placement: str) -> None:
+    """Raise SettingsError unless datasets of these images can be delivered to `target`."""
+    place = source_of(target)
+    if str(place) == str(images) or images.identify(str(place)) is not None:
+        raise SettingsError(
+            f"dataset_target '{target}' lies among the images of '{images}', where the next run would find its copies; "
+            "give a place outside"
+        )
+    if placement in LINKS and not isinstance(place, Folder):
+        raise SettingsError(f"placement is '{placement}', but '{target}' cannot hold links; use copy or none")
+
+
+def write_and_deliver(
+    recipe: DatasetRecipe,
+    datasets: Path,
+    target: str | None,
+    source: Source,
+    manifest: pd.DataFrame,
+    removed: pd.DataFrame,
+    facts: dict[str, object],
+    progress: Progress,
+) -> tuple[DatasetVersion, str | None]:
+    """The version as `write_version` writes it and, where there is a `target`, its place there.
+
+    With a target the images are placed there alone; the store keeps the lists.
+    """
+    if target is None:
+        return write_version(recipe, datasets, source, manifest, removed, facts, progress), None
+    here = replace(recipe, placement="none")
+    written = write_version(here, datasets, source, manifest, removed, facts, progress)
+    place = source_of(target)
+    if isinstance(place, Bucket):
+        return written, _upload(place, recipe, written, source, manifest, progress)
+    there = write_version(recipe, Path(str(place)), source, manifest, removed, facts, progress)
+    return written, str(there.folder)
+
+
+def _upload(
+    bucket: Bucket,
+    recipe: DatasetRecipe,
+    written: DatasetVersion,
+    source: Source,
+    manifest: pd.DataFrame,
+    progress: Progress,
+) -> str:
+    """Write TARGET/NAME/VERSION/: images, then lists, then the summary. A version without its summary is not whole.
+
+    An object store cannot rename a folder; but as the version names its content, a second attempt writes the same.
+    """
+    base = f"{recipe.name}/{written.version}"
+    place = bucket.place(base)
+    try:
+        if _stands(bucket, f"{base}/{_SUMMARY}", recipe.placement):
+            return place
+        if recipe.placement == "copy":
+            _copy_images(bucket, f"{base}/images", source, manifest, progress)
+        for name in _LISTS:
+            bucket.write_bytes(f"{base}/{name}", (written.folder / name).read_bytes())
+        summary = json.loads((written.folder / _SUMMARY).read_bytes()) | asdict(recipe)
+        bucket.write_bytes(f"{base}/{_SUMMARY}", (json.dumps(summary, indent=2) + "\n").encode())
+    except DedupError:
+        raise
+    except Exception as error:
+        raise DedupError(
+            f"cannot write the dataset to '{place}' ({str(error) or type(error).__name__}); it is not whole there, and "
+            "has no summary.json; see to the connection and the rights, then run again"
+        ) from error
+    return place
+
+
+def _stands(bucket: Bucket, summary: str, placement: str) -> bool:
+    known = bucket.read_if_there(summary)
+    return known is not None and placement in ("none", json.loads(known)["placement"])
+
+
+def _copy_images(bucket: Bucket, folder: str, source: Source, manifest: pd.DataFrame, progress: Progress) -> None:
+    def copy(row: tuple[str, str]) -> None:
+        image_id, file_hash = row
+        try:
+            data = source.file(image_id).read_bytes()
+        except OSError as error:
+            raise DedupError(
+                f"'{image_id}' cannot be read to write the dataset ({error.strerror or error}); run again so that the "
+                "images are read anew"
+            ) from error
+        if hashlib.sha256(data).hexdigest() != file_hash:
+            raise DedupError(f"'{image_id}' changed after it was scanned; run again so that the images are read anew")
+        bucket.write_bytes(f"{folder}/{image_id}", data)
+
+    rows = list(zip(manifest["image_id"], manifest["file_hash"], strict=True))
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        list(in_parallel(copy, part, bucket.threads))
+        progress("copying images to the dataset", start + len(part), len(rows))
