@@ -15,9 +15,10 @@ from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, existing, t
 @JSON_OPTION
 def why(image: str, store: Path | None, as_json: bool) -> None:
     """Say why an image was removed, or why it is still there."""
+    from dedup_assets.core.published import for_reading
     from dedup_assets.core.why import explain
 
-    answer = explain(existing(store), image)
+    answer = explain(for_reading(existing(store)), image)
     if as_json:
         tell_json(asdict(answer))
     else:
@@ -29,10 +30,11 @@ def why(image: str, store: Path | None, as_json: bool) -> None:
 @JSON_OPTION
 def status(store: Path | None, as_json: bool) -> None:
     """Show what a store holds, and when its dataset was last written."""
+    from dedup_assets.core.published import for_reading
     from dedup_assets.core.report import overview
     from dedup_assets.terminal import status_lines
 
-    shown = overview(existing(store))
+    shown = overview(for_reading(existing(store)))
     if as_json:
         tell_json(asdict(shown))
     else:
@@ -51,8 +53,9 @@ def status(store: Path | None, as_json: bool) -> None:
 def export(what: str, output: Path | None, store: Path | None) -> None:
     """Write a table as CSV, Parquet, JSON or a plain list of images."""
     from dedup_assets.core.export import export_frame, write_export
+    from dedup_assets.core.published import for_reading
 
-    frame = export_frame(existing(store), what)
+    frame = export_frame(for_reading(existing(store)), what)
     if output:
         write_export(frame, output)
         click.echo(f"{len(frame):,} rows in {output}")

@@ -159,13 +159,12 @@ def _table(rows: Rows) -> list[str]:
 
 
 def _leaving(outcome: "Outcome", shown: int | None) -> list[str]:
-    lines = []
-    for gone in outcome.newly_removed:
-        near = "" if gone.distance is None or gone.reason == "identical" else f", distance {gone.distance:.4g}"
-        by = "" if gone.decided_by == "rule" else f", decided by {gone.decided_by}"
-        between = "to" if gone.reason == "identical" else "for" if gone.reason == "reviewed" else "of"
-        ground = f"{gone.reason} {between} {gone.keeper_id}" if gone.keeper_id else gone.reason
-        lines.append(f"{gone.image_id}: {ground}{near}{by}")
+    from dedup_assets.core.grounds import why_gone
+
+    lines = [
+        f"{gone.image_id}: {why_gone(gone.reason, gone.keeper_id, gone.distance, gone.decided_by)}"
+        for gone in outcome.newly_removed
+    ]
     return _listed("newly removed", lines, shown)
 
 

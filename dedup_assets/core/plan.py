@@ -12,9 +12,9 @@ from dedup_assets.core.datasets import version_of_lists
 from dedup_assets.core.decisions import read_decisions
 from dedup_assets.core.errors import DecisionError, NoImagesError
 from dedup_assets.core.folder_changes import FolderChanges, between, since_last_scan
+from dedup_assets.core.grounds import why_back
 from dedup_assets.core.project import Project
 from dedup_assets.core.published import for_reading
-from dedup_assets.core.returning import why_back
 from dedup_assets.core.run import Run
 from dedup_assets.core.scratch import scratch_of
 from dedup_assets.core.settings import Thresholds

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -208,8 +208,8 @@ class Store:
         with self.connect() as db:
             return select(db, table, where, parameters)
 
-    def replace(self, frames: dict[Table, pd.DataFrame], step: StepRecord | None = None) -> None:
-        """Put `frames` in place of the rows that the chain owns and note the step, all at once or not at all."""
+    def replace(self, frames: Mapping[Table, pd.DataFrame], *steps: StepRecord) -> None:
+        """Put `frames` in place of the rows that the chain owns and note the steps, all at once or not at all."""
         with self.connect(write=True) as db:
             for table, frame in frames.items():
                 if table.owned == "true":
@@ -217,7 +217,7 @@ class Store:
                 else:
                     db.execute(f"DELETE FROM {table.name} WHERE {table.owned}")
                 _insert(db, table, frame)
-            if step:
+            for step in steps:
                 self._note(db, step)
 
     def append(self, table: Table, frame: pd.DataFrame) -> None:

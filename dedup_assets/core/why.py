@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from dedup_assets.core import schema
+from dedup_assets.core.audit import in_force
 from dedup_assets.core.collection import BY_RULE, DISCARDED, DUPLICATE, IDENTICAL
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import remembered
+from dedup_assets.core.run_links import run_in_words
 from dedup_assets.core.store import Store
 from dedup_assets.core.uniqueness import NEAR_DUPLICATE_LABEL
 
@@ -35,6 +37,7 @@ class Removed:
     run_id: str
     removed_at: str
     keeper_reason: str | None
+    dataset_version: str | None
     ended: str | None
 
 
@@ -60,35 +63,56 @@ class Explanation:
 def explain(store: Store, image: str) -> Explanation:
     """Why `image` (its image_id, or a path to it) is where it is. Raises DedupError for one the store never saw."""
     images, removals = store.read(schema.IMAGES), store.read(schema.REMOVALS)
-    image_id = _identify(store, image, images, removals)
+    image_id = identify(store, image, images, removals)
     rows = images[images["image_id"] == image_id]
     history = tuple(_removed(row) for row in removals[removals["image_id"] == image_id].to_dict("records"))
     if rows.empty:
-        lines = [f"{image_id} is no longer in the image folder.", *(_told(entry) for entry in history)]
-        return Explanation(image_id, VANISHED, tuple(lines), history=history)
+        return _explain_vanished(image_id, removals, history, frozenset(images["image_id"]))
     if rows["status"].iloc[0] != "ok":
         status, error = rows["status"].iloc[0], rows["error"].iloc[0]
         sentence = f"{image_id} cannot be used ({status}: {error}). It is listed, never compared and never removed."
         return Explanation(image_id, UNREADABLE, (sentence,), history=history)
-    in_force = removals[removals["restored_at"].isna() & removals["superseded_at"].isna()]
-    in_force = in_force[in_force["image_id"].isin(images["image_id"])]
-    by_image = {row["image_id"]: _removed(row) for row in in_force.to_dict("records")}
+    holding = removals[in_force(removals)]
+    holding = holding[holding["image_id"].isin(images["image_id"])]
+    by_image = {row["image_id"]: _removed(row) for row in holding.to_dict("records")}
     past = tuple(entry for entry in history if entry.ended)
     if image_id in by_image:
         return _explain_removed(image_id, by_image, past)
     return _explain_kept(store, image_id, by_image, past)
 
 
-def _explain_removed(image_id: str, by_image: dict[str, Removed], past: tuple[Removed, ...]) -> Explanation:
+def _explain_vanished(
+    image_id: str, removals: pd.DataFrame, history: tuple[Removed, ...], there: frozenset[str]
+) -> Explanation:
+    """What became of it, and of the images that stayed for it, each in turn, also where they left the folder since."""
+    rows = removals[in_force(removals)].to_dict("records")
+    chain = _chain(image_id, {row["image_id"]: _removed(row) for row in rows})
+    last = chain[-1].keeper_id if chain else None
+    lines = [f"{image_id} is no longer in the image folder."]
+    lines += [_told(entry) for entry in (history if not chain else (*history[:-1], *chain))]
+    if last is not None:
+        lines.append(f"{last} stays." if last in there else f"{last} is no longer in the image folder either.")
+    survivor = last if last in there else None
+    return Explanation(image_id, VANISHED, tuple(lines), survivor=survivor, chain=chain, history=history)
+
+
+def _chain(image_id: str, by_image: dict[str, Removed]) -> tuple[Removed, ...]:
+    """The removals from this image on to the one that stays."""
     chain: list[Removed] = []
     step: str | None = image_id
     while step is not None and step in by_image and len(chain) < len(by_image):
         chain.append(by_image[step])
         step = by_image[step].keeper_id
+    return tuple(chain)
+
+
+def _explain_removed(image_id: str, by_image: dict[str, Removed], past: tuple[Removed, ...]) -> Explanation:
+    chain = _chain(image_id, by_image)
+    step = chain[-1].keeper_id
     lines = [_told(entry) for entry in chain]
     lines.append(f"{step} stays." if step else "No copy stays: a person chose to let the picture go.")
     lines += [_told(entry) for entry in past]
-    return Explanation(image_id, REMOVED, tuple(lines), survivor=step, uniqueness=0.0, chain=tuple(chain), history=past)
+    return Explanation(image_id, REMOVED, tuple(lines), survivor=step, uniqueness=0.0, chain=chain, history=past)
 
 
 def _explain_kept(store: Store, image_id: str, by_image: dict[str, Removed], past: tuple[Removed, ...]) -> Explanation:
@@ -131,7 +155,8 @@ def _told(entry: Removed) -> str:
         ground = f"{entry.decided_by} decided that it duplicates {entry.keeper_id}{near}"
     why_that = f" {entry.keeper_id} stays rather than it: {entry.keeper_reason}." if entry.keeper_reason else ""
     note = f' Note: "{entry.note}".' if entry.note else ""
-    when = f" Dagster run {entry.run_id}, {entry.removed_at}; embedder {entry.embedder}."
+    out_of = f"; first left out of {entry.dataset_version}" if entry.dataset_version else ""
+    when = f" {run_in_words(entry.run_id)}, {entry.removed_at}; embedder {entry.embedder}{out_of}."
     by = "" if entry.decided_by == BY_RULE else f" Decided {entry.decided_at}."
     end = f" {entry.ended}." if entry.ended else ""
     return f"{entry.image_id} {was}: {ground}.{why_that}{note}{by}{when}{end}"
@@ -154,8 +179,9 @@ def _when(time: object) -> str:
     return f"{pd.Timestamp(str(time)):%Y-%m-%d %H:%M} UTC"
 
 
-def _identify(store: Store, image: str, images: pd.DataFrame, removals: pd.DataFrame) -> str:
-    known = set(images["image_id"]) | set(removals["image_id"])
+def identify(store: Store, image: str, images: pd.DataFrame, removals: pd.DataFrame) -> str:
+    """The image_id that a person means by an id, a path or a URI. Raises DedupError for one the store never saw."""
+    known = {*images["image_id"], *removals["image_id"], *removals["keeper_id"].dropna()}
     root = remembered(store).images
     candidates = [image, image.removeprefix("./")]
     named = root.identify(image)

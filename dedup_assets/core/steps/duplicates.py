@@ -53,14 +53,14 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
             images, scores = store.read(schema.IMAGES), store.read(schema.SCORES)
             check_scored(images[images["status"] == "ok"], scores)
             thresholds = Thresholds(**json.loads(before.settings)["thresholds"])
-            bound = _bound_decisions(project, images)
+            bound = bound_decisions(project, images)
             contents = content_of(images)
-            near = _near_pairs(store.read(schema.PAIRS), scores, thresholds)
-            collected = collect(_automatic(scores, contents), near, bound, contents)
+            near = staying_pairs(store.read(schema.PAIRS), scores, thresholds)
+            collected = collect(automatic_removals(scores, contents), near, bound, contents)
             embedder = str(json.loads(embedded.summary)["embedder"])
             new = removal_rows(collected.removals, images, thresholds, embedder, run)
             removals, change = removals_after(store.read(schema.REMOVALS), new, images, run)
-            tags = _tags(store.read(schema.TAGS), new, run)
+            tags = collection_tags(store.read(schema.TAGS), new, run)
             summary = CollectionSummary(
                 removed=len(new),
                 by_reason={
@@ -80,7 +80,8 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
         return summary if summary.changed else replace(summary, added=0, restored=0)  # those were of the run that did
 
 
-def _automatic(scores: pd.DataFrame, content_of: dict[str, str]) -> list[Removal]:
+def automatic_removals(scores: pd.DataFrame, content_of: dict[str, str]) -> list[Removal]:
+    """What the score rule removes."""
     duplicates = scores[scores["keeper_id"].notna()]
     return [
         Removal(
@@ -97,7 +98,8 @@ def _automatic(scores: pd.DataFrame, content_of: dict[str, str]) -> list[Removal
     ]
 
 
-def _near_pairs(pairs: pd.DataFrame, scores: pd.DataFrame, thresholds: Thresholds) -> list[NearPair]:
+def staying_pairs(pairs: pd.DataFrame, scores: pd.DataFrame, thresholds: Thresholds) -> list[NearPair]:
+    """The near pairs of images that are no duplicates."""
     stays = set(scores.loc[scores["keeper_id"].isna(), "image_id"])
     near = pairs[pairs["distance"] <= thresholds.near_duplicate]
     return [
@@ -107,7 +109,8 @@ def _near_pairs(pairs: pd.DataFrame, scores: pd.DataFrame, thresholds: Threshold
     ]
 
 
-def _bound_decisions(project: Project, images: pd.DataFrame) -> list[BoundDecision]:
+def bound_decisions(project: Project, images: pd.DataFrame) -> list[BoundDecision]:
+    """The reviewed file, each line with the images it is about. Raises DecisionError."""
     readable = images[images["status"] == "ok"]
     hash_of = dict(zip(readable["image_id"], readable["file_hash"], strict=True))
     before = project.store.read(schema.DECISIONS).fillna("")
@@ -128,7 +131,7 @@ def _decision_row(entry: BoundDecision) -> dict[str, object]:
     return {**asdict(entry.decision), **hashes, "applies_to": len(entry.image_ids)}
 
 
-def _tags(tags: pd.DataFrame, removed: pd.DataFrame, run: Run) -> pd.DataFrame:
+def collection_tags(tags: pd.DataFrame, removed: pd.DataFrame, run: Run) -> pd.DataFrame:
     """The Duplicates collection put anew; an image that was in it keeps its time and run."""
     new = removed[["image_id", "reason"]].copy()
     new["tag"] = DUPLICATES_TAG

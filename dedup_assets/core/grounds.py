@@ -1,11 +1,22 @@
-"""Why an image that was removed is in the dataset again, in plain words."""
+"""Why an image is gone, and why one is back, in plain words."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core.collection import DISCARDED, REVIEWED
+from dedup_assets.core.collection import BY_RULE, DISCARDED, DUPLICATE, IDENTICAL, REVIEWED
+
+
+def why_gone(reason: str, keeper_id: str | None, distance: float | None, decided_by: str) -> str:
+    """The ground of a removal: 'identical to a.jpg', 'duplicate of a.jpg, distance 2e-05', 'discarded by Ann'."""
+    by = "" if decided_by == BY_RULE else f" by {decided_by}"
+    if keeper_id is None:
+        return f"{reason}{by}"
+    near = "" if distance is None or reason == IDENTICAL else f", distance {distance:.4g}"
+    if reason == IDENTICAL:
+        return f"identical to {keeper_id}"
+    return f"duplicate of {keeper_id}{near}" if reason == DUPLICATE else f"removed{by} for {keeper_id}{near}"
 
 
 def why_back(image_id: str, removal: Mapping[Hashable, Any], images: pd.DataFrame, scores: pd.DataFrame) -> str:
