@@ -181,7 +181,7 @@ def test_history_tells_in_the_order_of_time(ran):
     ran.run(run_id="keeping")
     told = history(ran.store, "z/copy.png")
     assert [entry.what for entry in told.happenings] == ["seen", "removed", "scored", "restored", "decided"]
-    assert (told.now, told.other_paths) == ("kept", ())
+    assert (told.now, told.other_paths) == ("kept", ("001.png",))
     assert told.happenings[1].sentence.startswith("removed: identical to 001.png; first left out of deduplicated/")
 
 
