@@ -7,6 +7,7 @@ from dedup_assets.assets import GROUP
 from dedup_assets.build import build_dedup_defs
 from dedup_assets.core.datasets import DatasetRecipe
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER
+from dedup_assets.core.engines.base import LOCAL
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
@@ -16,6 +17,7 @@ from dedup_assets.core.settings import (
     DECISIONS_HELP,
     DUPLICATE_THRESHOLD,
     EMBEDDER_HELP,
+    ENGINE_HELP,
     IMAGES_HELP,
     KEEPER_ORDER_HELP,
     KEY_PREFIX_HELP,
@@ -83,6 +85,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     placement: str | None = Field(default=None, description=PLACEMENT_HELP)
     max_pixels: int = Field(default=MAX_PIXELS, ge=1, description=MAX_PIXELS_SETTING.help)
     workers: int | None = Field(default=None, ge=1, description=WORKERS_HELP)
+    engine: str = Field(default=LOCAL, description=ENGINE_HELP)
     group_name: str = Field(default=GROUP, description="Asset group shown in the Dagster UI.")
     owners: list[str] = Field(
         default_factory=list, description="Owners of the assets: e-mail addresses or 'team:NAME'."
@@ -110,6 +113,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
             placement=self.placement,
             max_pixels=self.max_pixels,
             workers=self.workers,
+            engine=self.engine,
             group_name=self.group_name,
             owners=self.owners,
         )

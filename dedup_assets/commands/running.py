@@ -14,6 +14,7 @@ from dedup_assets.core.settings import (
     DECISIONS_HELP,
     DUPLICATE_THRESHOLD,
     EMBEDDER_HELP,
+    ENGINE_HELP,
     KEEPER_ORDER_HELP,
     MAX_PIXELS_SETTING,
     NEAR_DUPLICATE_THRESHOLD,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     "--max-pixels", type=int, default=MAX_PIXELS_SETTING.default, show_default=True, help=MAX_PIXELS_SETTING.help
 )
 @click.option("--workers", type=click.IntRange(1), help=WORKERS_HELP)
+@click.option("--engine", default="local", show_default=True, help=ENGINE_HELP)
 @JSON_OPTION
 def run(images: str, store: Path | None, as_json: bool, **settings: object) -> None:
     """Find the duplicates among the images of a folder or bucket, and write the dataset without them.
@@ -89,7 +91,7 @@ def project_from(images: str | Path, store: Path | None, settings: dict[str, obj
     from dedup_assets.core.project import project_of
 
     names = {"name": "dataset_name", "description": "dataset_description"}
-    known = ("embedder", "second_stage", "decisions", "dataset_target", "placement", "max_pixels", "workers")
+    known = ("embedder", "second_stage", "decisions", "dataset_target", "placement", "max_pixels", "workers", "engine")
     given = {names.get(name, name): settings[name] for name in (*known, *names) if settings.get(name) is not None}
     for name in ("keeper_order", "split_priority"):
         if settings.get(name):

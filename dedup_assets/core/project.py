@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 from dedup_assets.core.datasets import LINKS, DatasetRecipe
 from dedup_assets.core.delivery import check_target
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, check_name
+from dedup_assets.core.engines.base import LOCAL, check_engine
 from dedup_assets.core.errors import SettingsError, StoreError
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
@@ -39,6 +40,7 @@ class ProjectSettings(TypedDict, total=False):
     placement: str | None
     max_pixels: int
     workers: int | None
+    engine: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,12 @@ class Project:
     max_pixels: int = MAX_PIXELS
     workers: int | None = None
     dataset_target: str | None = None
+    engine: str = LOCAL
 
     def __post_init__(self) -> None:
         MAX_PIXELS_SETTING.check(self.max_pixels)
         check_name(self.embedder)
+        check_engine(self.engine)
         if self.recipe.placement in LINKS and not isinstance(self.images, Folder):
             raise SettingsError(
                 f"placement is '{self.recipe.placement}', but an image of '{self.images}' cannot be linked to; "
@@ -120,6 +124,7 @@ def project_of(
         max_pixels=settings.get("max_pixels", MAX_PIXELS),
         workers=settings.get("workers"),
         dataset_target=str(place) if place else None,
+        engine=settings.get("engine", LOCAL),
     )
 
 

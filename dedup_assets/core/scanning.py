@@ -1,9 +1,10 @@
 """A folder to the rows of the images table: reads what is new, reuses what is not, settles who is identical."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,8 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.arrays import ArrayShelf
+from dedup_assets.core.engines.base import Engine
+from dedup_assets.core.engines.local import worker_count
 from dedup_assets.core.errors import SourceError
 from dedup_assets.core.images import MAX_PIXELS, ImageFacts, hash_pixels, read_image
 from dedup_assets.core.keepers import split_of
@@ -18,6 +21,7 @@ from dedup_assets.core.run import Run
 from dedup_assets.core.sources.base import FoundFile, Listing, Source
 
 CHUNK = 1024
+SHARD = 32  # files in one piece of work
 _RETRIED = ("denied", "vanished", "unreachable")  # a status that can mend without the file changing
 _FACTS = tuple(
     "status error file_hash pixel_hash width height format mode frames scaled sketch_hash".split()  # noqa: SIM905
@@ -25,13 +29,6 @@ _FACTS = tuple(
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def worker_count(workers: int | None) -> int:
-    """The threads to use: as asked, else one for each core this process may use."""
-    if workers:
-        return workers
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], workers: int | None) -> Iterator[Result]:
@@ -42,6 +39,43 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], workers: 
         return
     with ThreadPoolExecutor(count) as pool:
         yield from pool.map(work, items)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFiles:
+    """Work of an engine: the facts of each file of a shard."""
+
+    source: Source
+    max_pixels: int
+
+    def __call__(self, files: Sequence[FoundFile]) -> list[ImageFacts]:
+        """One for each file, in order. Raises SourceError where the place does not answer."""
+        return [read_image(self.source.file(file.image_id), self.max_pixels) for file in files]
+
+
+@dataclass(frozen=True, slots=True)
+class HashPixels:
+    """Work of an engine: the pixel_hash of each image of a shard, None where it cannot be decoded in full."""
+
+    source: Source
+
+    def __call__(self, image_ids: Sequence[str]) -> list[str | None]:
+        """One for each image_id, in order. Raises SourceError where the place does not answer."""
+        return [self._hash(image_id) for image_id in image_ids]
+
+    def _hash(self, image_id: str) -> str | None:
+        try:
+            return hash_pixels(self.source.file(image_id))
+        except SourceError:
+            raise
+        except Exception:  # readable at a smaller scale only, or gone meanwhile: then identical to itself alone
+            return None
+
+
+def shards_of(items: Sequence[Item], size: int = SHARD) -> Iterator[Sequence[Item]]:
+    """`items` in pieces of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def known_rows(listing: Listing, known: pd.DataFrame, max_pixels: int) -> pd.DataFrame:
@@ -70,7 +104,7 @@ def read_new(
     listing: Listing,
     sketches: ArrayShelf,
     max_pixels: int,
-    workers: int | None,
+    engine: Engine,
     run: Run,
     save: Callable[[pd.DataFrame], None],
 ) -> pd.DataFrame:
@@ -80,10 +114,14 @@ def read_new(
         return rows
     facts: list[dict[str, Any]] = []
     unsaved = 0
-    for start in range(0, len(fresh), CHUNK):
-        files = [listing.files[row] for row in fresh[start : start + CHUNK].tolist()]
+    every = [listing.files[row] for row in fresh.tolist()]
+    chunks = list(shards_of(every, CHUNK))
+    shards = [list(shards_of(files)) for files in chunks]
+    results = engine.each(ReadFiles(source, max_pixels), chain.from_iterable(shards))
+    done = 0
+    for files, parts in zip(chunks, shards, strict=True):
         try:
-            read = list(in_parallel(lambda file: read_image(source.file(file.image_id), max_pixels), files, workers))
+            read = [fact for part in islice(results, len(parts)) for fact in part]
         except SourceError:
             if unsaved:
                 save(pd.DataFrame(facts[-unsaved:]))
@@ -95,14 +133,15 @@ def read_new(
         if unsaved >= 16 * CHUNK:
             save(pd.DataFrame(facts[-unsaved:]))
             unsaved = 0
-        run.progress("reading images", start + len(files), len(fresh))
+        done += len(files)
+        run.progress("reading images", done, len(fresh))
     old = rows[rows["status"].notna()]
     new = pd.DataFrame(facts)
     together = pd.concat([old, new]) if len(old) else new
     return together.sort_values("image_id", kind="stable", ignore_index=True)
 
 
-def identify(rows: pd.DataFrame, source: Source, workers: int | None, run: Run) -> pd.DataFrame:
+def identify(rows: pd.DataFrame, source: Source, engine: Engine, run: Run) -> pd.DataFrame:
     """`rows` with pixel_hash where it is needed to tell identical images, and content_id for every readable one.
 
     Images whose sketch, size and mode agree are decoded in full; equal pixels make one content, named by the smallest
@@ -117,17 +156,9 @@ def identify(rows: pd.DataFrame, source: Source, workers: int | None, run: Run) 
     alike = ok.groupby(["sketch_hash", "width", "height", "frames"], sort=False)["file_hash"].transform("nunique") > 1
     asked = ok[alike & ok["pixel_hash"].isna()].drop_duplicates("file_hash")
 
-    def hash_one(image_id: str) -> str | None:
-        try:
-            return hash_pixels(source.file(image_id))
-        except SourceError:
-            raise
-        except Exception:  # readable at a smaller scale only, or gone meanwhile: then identical to itself alone
-            return None
-
     hashes = {file_hash: known_hashes.get(file_hash) for file_hash in asked["file_hash"]}
     new = asked[~asked["file_hash"].isin(known_hashes)]
-    pixel_hashes = in_parallel(hash_one, new["image_id"], workers)
+    pixel_hashes = chain.from_iterable(engine.each(HashPixels(source), shards_of(new["image_id"].tolist())))
     for done, (file_hash, pixel_hash) in enumerate(zip(new["file_hash"], pixel_hashes, strict=True)):
         hashes[file_hash] = pixel_hash
         run.progress("comparing identical-looking files", done + 1, len(new))

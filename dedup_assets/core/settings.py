@@ -78,6 +78,7 @@ PLACEMENT_HELP = (
     "How kept images get into the dataset folder: symlink, hardlink, copy or none. When not given: symlink, or none "
     "where the images or the dataset are in a bucket."
 )
+ENGINE_HELP = "What does the work that grows with the images: local, the cores of this machine."
 WORKERS_HELP = "Threads that decode images; all cores when not given."
 
 

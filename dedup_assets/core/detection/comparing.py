@@ -3,17 +3,19 @@
 import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.arrays import ArrayShelf
+from dedup_assets.core.engines.base import Engine
+from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.images import read_full
 from dedup_assets.core.run import Run
-from dedup_assets.core.scanning import in_parallel
+from dedup_assets.core.scanning import in_parallel, shards_of
 from dedup_assets.core.sources.base import Readable
 
 if TYPE_CHECKING:
@@ -59,8 +61,11 @@ def _one_thread_each() -> Iterator[None]:
 class Comparer:
     """Distances of pairs of contents, remembered by the shelf it is given; a pair is compared once in its life."""
 
-    def __init__(self, shelf: ArrayShelf, second_stage: bool, workers: int | None) -> None:
+    def __init__(
+        self, shelf: ArrayShelf, second_stage: bool, workers: int | None, engine: Engine | None = None
+    ) -> None:
         self._shelf = shelf
+        self._engine = engine or LocalEngine(workers)
         self._second_stage = second_stage
         self._workers = workers
         self._pictures: OrderedDict[str, Prepared] = OrderedDict()
@@ -83,29 +88,35 @@ class Comparer:
         ]
         new = self._shelf.missing(keys)
         place = {key: row for row, key in enumerate(keys)}
-        compare = self._comparison(contents, first, second, vector_distance)
-        for start in range(0, len(new), _CHUNK):
-            rows = [place[key] for key in new[start : start + _CHUNK]]
-            with _one_thread_each():
-                self._prepare({contents[end[row]] for row in rows for end in (first, second)})
-                compared = np.array(list(in_parallel(compare, rows, self._workers)))
-            self._shelf.add(new[start : start + _CHUNK], compared)
-            run.progress("comparing candidate pairs", start + len(rows), len(new))
+        shards = [
+            [
+                (contents[int(first[row])], contents[int(second[row])], float(vector_distance[row]))
+                for row in (place[key] for key in part)
+            ]
+            for part in shards_of(new, _CHUNK)
+        ]
+        done = 0
+        for part, compared in zip(shards_of(new, _CHUNK), self._engine.each(self, shards, alone=True), strict=True):
+            self._shelf.add(part, compared)
+            done += len(part)
+            run.progress("comparing candidate pairs", done, len(new))
         results = self._shelf.read(keys)
         return results[:, 0].astype(np.float64), results[:, 1].astype(np.float64)
 
-    def _comparison(
-        self,
-        contents: Sequence[Content],
-        first: NDArray[np.int64],
-        second: NDArray[np.int64],
-        vector_distance: NDArray[np.float64],
-    ) -> Callable[[int], tuple[float, float]]:
-        def compare(row: int) -> tuple[float, float]:
-            a, b = sorted((contents[first[row]], contents[second[row]]), key=lambda content: content.content_id)
-            return self._compare(a, b, float(vector_distance[row]))
+    def __call__(self, pairs: Sequence[tuple[Content, Content, float]]) -> NDArray[np.float64]:
+        """Work of an engine: (p, 2) distance and agreement of each pair with its vector distance."""
 
-        return compare
+        def compare(pair: tuple[Content, Content, float]) -> tuple[float, float]:
+            a, b = sorted(pair[:2], key=lambda content: content.content_id)
+            return self._compare(a, b, pair[2])
+
+        with _one_thread_each():
+            self._prepare({content for a, b, _ in pairs for content in (a, b)})
+            return np.array(list(in_parallel(compare, pairs, self._workers)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels without its engine and the pictures it holds."""
+        return Comparer, (self._shelf, self._second_stage, self._workers)
 
     def _compare(self, a: Content, b: Content, vector_distance: float) -> tuple[float, float]:
         from dedup_assets.core.detection import agreement, fullsize

@@ -15,14 +15,19 @@ Result = TypeVar("Result")
 class Engine(Protocol):
     """Does work that grows with images or pairs. Whatever the engine, the results are the same to the last bit.
 
-    Work is a frozen dataclass at the level of a module that is called with a shard: `ReadFiles`, `HashPixels`,
-    `EmbedPictures`, `PairSearch`, `NearestSearch`, `ComparePairs`. It and its shards are picklable; the work holds what
-    all shards share (vectors, for instance), so an engine of many processes sends it once. Work writes nothing and may
-    be done again for a shard whose worker was lost.
+    Work is an object that is called with a shard: `ReadFiles`, `HashPixels`, `EmbedPictures`, `PairSearch`,
+    `NearestSearch`, `Comparer`. It and its shards are picklable. It holds what all shards share, vectors for instance,
+    so an engine of many processes sends it once. It writes nothing, and may be asked again for a shard whose worker was
+    lost.
     """
 
-    def each(self, work: Callable[[Shard], Result], shards: Iterable[Shard]) -> Iterator[Result]:
-        """The result for every shard in the order of `shards`, which are drawn as they are needed."""
+    def each(
+        self, work: Callable[[Shard], Result], shards: Iterable[Shard], *, alone: bool = False
+    ) -> Iterator[Result]:
+        """The result for every shard in the order of `shards`, which are drawn as they are needed.
+
+        `alone`: one shard keeps all cores busy by itself.
+        """
 
 
 def check_engine(name: str) -> str:

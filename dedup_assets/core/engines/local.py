@@ -21,9 +21,11 @@ class LocalEngine:
     def __init__(self, workers: int | None = None) -> None:
         self._threads = worker_count(workers)
 
-    def each(self, work: Callable[[Shard], Result], shards: Iterable[Shard]) -> Iterator[Result]:
+    def each(
+        self, work: Callable[[Shard], Result], shards: Iterable[Shard], *, alone: bool = False
+    ) -> Iterator[Result]:
         """See `Engine`."""
-        if self._threads == 1:
+        if self._threads == 1 or alone:
             yield from map(work, shards)
             return
         with ThreadPoolExecutor(self._threads) as pool:

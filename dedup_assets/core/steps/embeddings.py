@@ -1,19 +1,23 @@
 """embeddings: one set of vectors for each distinct content."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.embedders import load_embedder
+from dedup_assets.core.detection.embedders import Embedder, load_embedder
 from dedup_assets.core.detection.neighbours import quantise
+from dedup_assets.core.detection.products import Int8
 from dedup_assets.core.errors import DedupError, SourceError
 from dedup_assets.core.images import SKETCH_SIZE, read_picture
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.scanning import CHUNK, in_parallel
-from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, readable
+from dedup_assets.core.scanning import CHUNK, in_parallel, shards_of
+from dedup_assets.core.sources.base import Source
+from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, engine_of, readable
 from dedup_assets.core.steps.record import EMBEDDINGS, StepSummary, finish
 from dedup_assets.core.store import version_of
 
@@ -39,11 +43,13 @@ def embed_images(project: Project, run: Run) -> EmbeddingSummary:
         shelf = store.vectors(embedder_id(embedder), embedder.views, embedder.dimension)
         missing = shelf.missing(contents["content_id"].tolist())
         with store.explained():
-            for start in range(0, len(missing), CHUNK):
-                part = missing[start : start + CHUNK]
-                pictures = _pictures(project, embedder.picture_size, part, contents)
-                shelf.add(part, quantise(embedder.embed(pictures)))
-                run.progress("embedding", start + len(part), len(missing))
+            work = EmbedPictures(project.embedder, project.images, project.threads)
+            vectors = engine_of(project).each(work, _pictures(project, embedder, missing, contents), alone=True)
+            done = 0
+            for part, rows in zip(shards_of(missing, CHUNK), vectors, strict=True):
+                shelf.add(part, rows)
+                done += len(part)
+                run.progress("embedding", done, len(missing))
         version = version_of(embedder_id(embedder), contents["content_id"].tolist())
         summary = EmbeddingSummary(
             embedder=embedder_id(embedder),
@@ -56,20 +62,43 @@ def embed_images(project: Project, run: Run) -> EmbeddingSummary:
         return finish(project, EMBEDDINGS, version, summary, {"embedder": project.embedder}, run, lambda: {})
 
 
-def _pictures(project: Project, size: int, wanted: list[str], contents: pd.DataFrame) -> NDArray[np.uint8]:
-    """(n, size, size, 3) pictures of the contents wanted, from the sketches where these are what is asked for."""
-    sketches = project.store.sketches
-    if size == SKETCH_SIZE and not sketches.missing(wanted):
-        return sketches.read(wanted)
-    image_of = dict(zip(contents["content_id"], contents["image_id"], strict=True))
+@dataclass(frozen=True, slots=True)
+class EmbedPictures:
+    """Work of an engine: the vectors of each picture of a shard, itself or the image_ids to read it from."""
 
-    def read(content_id: str) -> NDArray[np.uint8]:
-        image_id = image_of[content_id]
+    embedder: str
+    source: Source
+    workers: int | None
+
+    def __call__(self, pictures: NDArray[np.uint8] | Sequence[str]) -> Int8:
+        """(n, views, dimension), in order. Raises SourceError where the place does not answer."""
+        embedder = _loaded(self.embedder)
+        if not isinstance(pictures, np.ndarray):
+            size = embedder.picture_size
+            pictures = np.stack(list(in_parallel(lambda image_id: self._read(image_id, size), pictures, self.workers)))
+        return quantise(embedder.embed(pictures))
+
+    def _read(self, image_id: str, size: int) -> NDArray[np.uint8]:
         try:
-            return read_picture(project.images.file(image_id), size)
+            return read_picture(self.source.file(image_id), size)
         except SourceError:
             raise
         except Exception as error:
             raise DedupError(f"'{image_id}' changed while the run was reading it ({error}); run again") from error
 
-    return np.stack(list(in_parallel(read, wanted, project.threads)))
+
+_loaded = lru_cache(maxsize=1)(load_embedder)
+
+
+def _pictures(
+    project: Project, embedder: Embedder, wanted: list[str], contents: pd.DataFrame
+) -> Iterator[NDArray[np.uint8] | list[str]]:
+    """Shards of the contents wanted: the sketches where these are what is asked for, else image_ids."""
+    sketches = project.store.sketches
+    image_of = dict(zip(contents["content_id"], contents["image_id"], strict=True))
+    without = set(sketches.missing(wanted)) if embedder.picture_size == SKETCH_SIZE else set(wanted)
+    for part in shards_of(wanted, CHUNK):
+        if without.isdisjoint(part):
+            yield sketches.read(part)
+        else:
+            yield [image_of[content_id] for content_id in part]

@@ -6,9 +6,15 @@ from numpy.typing import NDArray
 
 from dedup_assets.core import schema
 from dedup_assets.core.detection.embedders import Embedder
+from dedup_assets.core.engines.base import Engine, load_engine
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, UNIQUENESS_SCORES, done
+
+
+def engine_of(project: Project) -> Engine:
+    """What does the work of a step that grows with the images."""
+    return load_engine(project.engine, project.threads)
 
 
 def readable(project: Project) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from dedup_assets.core.keepers import rank
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
-from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, ids_at, readable, stored_vectors
+from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, engine_of, ids_at, readable, stored_vectors
 from dedup_assets.core.steps.record import NEIGHBOURS, StepSummary, unless_done
 from dedup_assets.core.store import StepRecord, content_version, version_of
 
@@ -145,6 +145,7 @@ def _search(
         stored_vectors(project, embedder, contents),
         reach,
         before.known,
+        engine_of(project).each,
         progress=lambda done, total: run.progress("searching neighbours", done, total),
     )
     new = _compared(project, embedder, reach, contents, found, run)
@@ -163,7 +164,7 @@ def _compared(
     offered = found.view_distance <= reach.view_limit
     distance, agreed = found.full_distance.copy(), np.full(len(found.first), np.nan)
     shelf = project.store.comparisons(f"{comparison_version()}-{embedder_id(embedder)}")
-    comparer = Comparer(shelf, project.second_stage, project.threads)
+    comparer = Comparer(shelf, project.second_stage, project.threads, engine_of(project))
     rows, ends = np.unique(np.stack([found.first[offered], found.second[offered]]), return_inverse=True)
     first, second = ends.reshape(2, -1)
     candidates = _content_list(project, contents.iloc[rows])

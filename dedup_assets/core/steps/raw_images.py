@@ -10,6 +10,7 @@ from dedup_assets.core.errors import NoImagesError, StoreError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import finish, identify, known_rows, read_new
+from dedup_assets.core.steps.inputs import engine_of
 from dedup_assets.core.steps.record import RAW_IMAGES, StepSummary, note
 from dedup_assets.core.store import content_version
 
@@ -42,14 +43,14 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
         to_read = int(rows["status"].isna().sum())
         project.remember()
 
+        engine = engine_of(project)
+
         def save(facts: pd.DataFrame) -> None:
             store.append(schema.FILE_FACTS, facts)
 
         with store.explained():
-            rows = read_new(
-                rows, project.images, listing, store.sketches, project.max_pixels, project.threads, run, save
-            )
-        images = finish(identify(rows, project.images, project.threads, run), previous, run)
+            rows = read_new(rows, project.images, listing, store.sketches, project.max_pixels, engine, run, save)
+        images = finish(identify(rows, project.images, engine, run), previous, run)
         readable = images[images["status"] == "ok"]
         problems = images["status"][images["status"] != "ok"].value_counts().to_dict()
         if not len(readable):

@@ -16,7 +16,7 @@ from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.steps.inputs import ids_at, readable, stored_vectors
+from dedup_assets.core.steps.inputs import engine_of, ids_at, readable, stored_vectors
 from dedup_assets.core.steps.neighbours import PAIR_LIMIT, find_neighbours
 from dedup_assets.core.steps.record import NEIGHBOURS, UNIQUENESS_SCORES, StepSummary, done, unless_done
 from dedup_assets.core.store import content_version, version_of
@@ -79,7 +79,7 @@ def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds)
     def rescan(rows: NDArray[np.int64], allowed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         embedder = load_embedder(project.embedder)
         vectors = stored_vectors(project, embedder, nearest)
-        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second)
+        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second, engine_of(project).each)
 
     pairs = ContentPairs(
         first=first,
