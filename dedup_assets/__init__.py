@@ -6,10 +6,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dedup_assets.build import build_dedup_defs
     from dedup_assets.component import DedupComponent
+    from dedup_assets.notebook.finding import Duplicates, find_duplicates
+    from dedup_assets.notebook.view import StoreView, open_store
 
-__all__ = ["DedupComponent", "__version__", "build_dedup_defs"]
+__all__ = [
+    "DedupComponent",
+    "Duplicates",
+    "StoreView",
+    "__version__",
+    "build_dedup_defs",
+    "find_duplicates",
+    "open_store",
+]
 
-_HOMES = {"build_dedup_defs": "dedup_assets.build", "DedupComponent": "dedup_assets.component"}
+_HOMES = {
+    "build_dedup_defs": "dedup_assets.build",
+    "DedupComponent": "dedup_assets.component",
+    "Duplicates": "dedup_assets.notebook.finding",
+    "find_duplicates": "dedup_assets.notebook.finding",
+    "StoreView": "dedup_assets.notebook.view",
+    "open_store": "dedup_assets.notebook.view",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name

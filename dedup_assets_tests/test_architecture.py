@@ -20,6 +20,7 @@ FACE = {
     "jobs",
     "lease",
     "metadata",
+    "notebook",
     "terminal",
     "cli",
     "commands",

@@ -86,10 +86,20 @@ def test_the_component_shown_is_valid():
 
 
 def test_the_python_shown_runs():
-    (block,) = blocks("python")
+    block, _ = blocks("python")
     scope = {}
     exec(block, scope)
     assert isinstance(scope["defs"], dg.Definitions)
+
+
+def test_the_notebook_shown_runs(folder, capsys):
+    _, block = blocks("python")
+    here = block.replace("/data/photos_dedup", str(folder[0] / "dedup_store" / "demo"))
+    here = here.replace("/data/photos", str(folder[0] / "demo_images")).replace("cat.jpg", "coffee.jpg")
+    exec(here, {})
+    told = capsys.readouterr().out
+    assert "51 images under" in told
+    assert "downloads/coffee.jpg" in told
 
 
 def test_the_decisions_shown_can_be_read(tmp_path):

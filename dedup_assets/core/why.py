@@ -59,6 +59,9 @@ class Explanation:
     chain: tuple[Removed, ...] = ()
     history: tuple[Removed, ...] = ()
 
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
 
 def explain(store: Store, image: str) -> Explanation:
     """Why `image` (its image_id, or a path to it) is where it is. Raises DedupError for one the store never saw."""
