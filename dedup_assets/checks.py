@@ -10,6 +10,7 @@ from dedup_assets.core import schema
 from dedup_assets.core.project import Project
 from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.label_checks import build_label_checks
 
 WARN = dg.AssetCheckSeverity.WARN
 
@@ -107,7 +108,8 @@ def build_checks(
         )
 
     warnings_ = [all_images_readable, thresholds_as_configured, near_duplicates_reviewed, decisions_have_images]
-    return [rule_checks("uniqueness_scores"), rule_checks("duplicates"), *warnings_]
+    labels = build_label_checks(project, key, pool)
+    return [rule_checks("uniqueness_scores"), rule_checks("duplicates"), *warnings_, *labels]
 
 
 def _thresholds_used(project: Project) -> Thresholds:

@@ -11,6 +11,7 @@ from dedup_assets.core.engines.base import LOCAL
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
+    ANNOTATIONS_HELP,
     DATASET_DESCRIPTION_HELP,
     DATASET_NAME_HELP,
     DATASET_TARGET_HELP,
@@ -19,11 +20,20 @@ from dedup_assets.core.settings import (
     EMBEDDER_HELP,
     ENGINE_HELP,
     IMAGES_HELP,
+    INPUT_FORMAT_HELP,
+    INPUT_FORMATS,
     KEEPER_ORDER_HELP,
     KEY_PREFIX_HELP,
+    LABEL_OVERLAP,
+    LABEL_POLICIES,
+    LABELS_HELP,
+    LEAKAGE_HELP,
+    LEAKAGE_POLICIES,
     MAX_PIXELS_SETTING,
     NEAR_DUPLICATE_THRESHOLD,
     PLACEMENT_HELP,
+    PROTECT_HELP,
+    REFERENCE_HELP,
     SECOND_STAGE_HELP,
     SPLIT_PRIORITY_HELP,
     STORE_HELP,
@@ -78,6 +88,18 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     second_stage: bool = Field(default=True, description=SECOND_STAGE_HELP)
     keeper_order: list[str] = Field(default_factory=lambda: list(KeeperPolicy().order), description=KEEPER_ORDER_HELP)
     split_priority: list[str] = Field(default_factory=list, description=SPLIT_PRIORITY_HELP)
+    protect: list[str] = Field(default_factory=list, description=PROTECT_HELP)
+    reference: list[str] = Field(default_factory=list, description=REFERENCE_HELP)
+    input_format: str = Field(default=INPUT_FORMATS[0], description=INPUT_FORMAT_HELP)
+    annotations: str | None = Field(default=None, description=ANNOTATIONS_HELP)
+    labels: str = Field(default=LABEL_POLICIES[0], description=LABELS_HELP)
+    label_overlap: float = Field(
+        default=LABEL_OVERLAP.default,
+        ge=LABEL_OVERLAP.minimum,
+        le=LABEL_OVERLAP.maximum,
+        description=LABEL_OVERLAP.help,
+    )
+    leakage: str = Field(default=LEAKAGE_POLICIES[0], description=LEAKAGE_HELP)
     decisions: str | None = Field(default=None, description=DECISIONS_HELP)
     dataset_name: str = Field(default=DatasetRecipe().name, description=DATASET_NAME_HELP)
     dataset_description: str = Field(default="", description=DATASET_DESCRIPTION_HELP)
@@ -106,6 +128,13 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
             second_stage=self.second_stage,
             keeper_order=self.keeper_order,
             split_priority=self.split_priority,
+            protect=self.protect,
+            reference=self.reference,
+            input_format=self.input_format,
+            annotations=here / self.annotations if self.annotations else None,
+            labels=self.labels,
+            label_overlap=self.label_overlap,
+            leakage=self.leakage,
             decisions=here / self.decisions if self.decisions else None,
             dataset_name=self.dataset_name,
             dataset_description=self.dataset_description,

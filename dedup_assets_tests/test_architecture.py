@@ -11,6 +11,7 @@ import dedup_assets
 
 PACKAGE = Path(dedup_assets.__file__).parent
 FACE = {
+    *{"label_checks"},
     "assets",
     "automation",
     "checks",

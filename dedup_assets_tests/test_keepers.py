@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.keepers import KeeperPolicy, rank, split_of, why_kept
+from dedup_assets.core.keepers import KeeperPolicy, may_go, protected_levels, rank, split_of, why_kept
 
 
 def images(*rows):
     """Images that are alike but for what is given."""
-    alike = {"width": 10, "height": 10, "size_bytes": 100, "split": None, "first_seen_at": datetime(2024, 1, 1)}
+    alike = {"width": 10, "height": 10, "size_bytes": 100, "split": None, "label_count": None}
+    alike["first_seen_at"] = datetime(2024, 1, 1)
     frame = pd.DataFrame([{"image_id": f"{place}.jpg", **alike, **row} for place, row in enumerate(rows)])
-    return frame.astype({"first_seen_at": "datetime64[us]", "split": object})
+    return frame.astype({"first_seen_at": "datetime64[us]", "split": object, "label_count": "Int32"})
 
 
 def order(frame, policy=None):
@@ -25,6 +26,47 @@ def order(frame, policy=None):
 
 def why(frame, policy=None):
     return why_kept(frame, np.array([0]), np.array([1]), policy or KeeperPolicy())[0]
+
+
+def test_an_annotated_image_stays_first_whatever_its_size():
+    frame = images({"width": 1000}, {"label_count": 2}, {"label_count": 0, "width": 500})
+    assert order(frame) == [1, 0, 2]
+
+
+def test_of_two_annotated_images_the_other_terms_decide():
+    assert order(images({"label_count": 9}, {"label_count": 1, "width": 11})) == [1, 0]
+
+
+def test_a_protected_split_comes_before_every_term():
+    frame = images({"split": "train", "label_count": 3, "width": 99}, {"split": "val"}, {"split": "test"})
+    assert order(frame, KeeperPolicy(protect=("test", "val"))) == [2, 1, 0]
+
+
+def test_a_reference_folder_comes_before_protected_splits():
+    frame = images({"split": "test"}, {"image_id": "gold/a.jpg"}, {"image_id": "golden/a.jpg", "width": 99})
+    assert order(frame, KeeperPolicy(protect=("test",), reference=("gold/",))) == [1, 0, 2]
+
+
+@pytest.mark.parametrize("folder", ["", "/", "/data/gold", "../gold"])
+def test_a_reference_folder_lies_inside_the_image_folder(folder):
+    with pytest.raises(SettingsError, match="name a folder inside the image folder"):
+        KeeperPolicy(reference=(folder,))
+
+
+def test_protected_images_go_only_for_stronger_ones():
+    policy = KeeperPolicy(protect=("test", "val"), reference=("gold",))
+    frame = images({"image_id": "gold/a"}, {"split": "test"}, {"split": "val"}, {"split": "train"})
+    levels = protected_levels(frame, policy)
+    gold, test, val, train = frame["image_id"]
+    assert list(levels) == [gold, test, val]
+    assert may_go(levels, train, val)
+    assert may_go(levels, train, "anything")
+    assert may_go(levels, val, test)
+    assert not may_go(levels, test, val)
+    assert not may_go(levels, val, val)
+    assert not may_go(levels, gold, gold)
+    assert not may_go(levels, val, train)
+    assert not may_go(levels, val, None)
 
 
 def test_the_larger_picture_stays_first():
@@ -65,7 +107,9 @@ def test_the_image_id_always_ends_the_order():
 
 
 def test_an_unknown_term_is_refused_with_the_known_ones():
-    with pytest.raises(SettingsError, match="'beauty'; it may hold split, resolution, bytes, first_seen, image_id"):
+    with pytest.raises(
+        SettingsError, match="'beauty'; it may hold annotated, split, resolution, bytes, first_seen, image_id"
+    ):
         KeeperPolicy(("beauty",))
 
 
@@ -84,6 +128,8 @@ def test_the_rank_of_an_image_does_not_depend_on_the_order_of_the_rows(permutati
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [
+        ({"label_count": 2}, {}, "it carries 2 labels, the other is without any"),
+        ({"label_count": 1}, {"label_count": 0}, "it carries 1 label, the other is annotated as empty"),
         ({"width": 20}, {}, "larger picture (20x10 against 10x10)"),
         ({"size_bytes": 2000}, {}, "larger file (2,000 against 100 bytes)"),
         ({}, {"first_seen_at": datetime(2025, 1, 1)}, "seen in an earlier scan"),
@@ -92,6 +138,12 @@ def test_the_rank_of_an_image_does_not_depend_on_the_order_of_the_rows(permutati
 )
 def test_the_reason_is_the_first_term_that_differs(first, second, words):
     assert why(images(first, second)) == words
+
+
+def test_the_reason_names_the_protection():
+    policy = KeeperPolicy(protect=("test",), reference=("gold",))
+    assert why(images({"split": "test"}, {}), policy) == "it is protected (split test)"
+    assert why(images({"image_id": "gold/a.jpg"}, {}), policy) == "it is protected (reference folder gold)"
 
 
 def test_the_reason_names_both_splits():

@@ -7,6 +7,9 @@ from pathlib import Path
 import click
 
 from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, existing, tell_json
+from dedup_assets.core.settings import EXPORT_FORMAT_HELP, EXPORT_FORMATS, PLACED_HELP, PLACEMENTS
+
+EXPORTS = ("kept", "removed", "scores", "pairs", "images", "tags", "labels", "label_conflicts")
 
 
 @click.command()
@@ -42,18 +45,37 @@ def status(store: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["kept", "removed", "scores", "pairs", "images", "tags"]))
+@click.argument("what", type=click.Choice(EXPORTS), default="kept")
+@click.option("--format", "format_", type=click.Choice(EXPORT_FORMATS), help=EXPORT_FORMAT_HELP)
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="File to write, .csv, .parquet, .json or .txt (ids alone).  [default: CSV to the terminal]",
+    help="File to write, .csv, .parquet, .json or .txt (ids alone); with --format the new folder.  "
+    "[default: CSV to the terminal]",
 )
+@click.option("--dataset", help="With --format: which dataset version, VERSION or NAME/VERSION.  [default: the last]")
+@click.option("--collection", help="With --format: the images of this collection instead of a dataset version.")
+@click.option("--placement", type=click.Choice(PLACEMENTS), default="symlink", show_default=True, help=PLACED_HELP)
 @STORE_OPTION
-def export(what: str, output: Path | None, store: Path | None) -> None:
-    """Write a table as CSV, Parquet, JSON or a plain list of images."""
+def export(
+    what: str,
+    format_: str | None,
+    output: Path | None,
+    dataset: str | None,
+    collection: str | None,
+    placement: str,
+    store: Path | None,
+) -> None:
+    """Write the dataset in the format of your training code, or a table as CSV, Parquet, JSON or a list of images."""
     from dedup_assets.core.export import export_frame, write_export
     from dedup_assets.core.published import for_reading
+
+    if format_:
+        _export_dataset(what, format_, output, dataset, collection, placement, store)
+        return
+    if dataset or collection:
+        raise click.UsageError("--dataset and --collection go with --format")
 
     frame = export_frame(for_reading(existing(store)), what)
     if output:
@@ -61,3 +83,26 @@ def export(what: str, output: Path | None, store: Path | None) -> None:
         click.echo(f"{len(frame):,} rows in {output}")
     else:
         frame.to_csv(sys.stdout, index=False)
+
+
+def _export_dataset(
+    what: str,
+    format_: str,
+    output: Path | None,
+    dataset: str | None,
+    collection: str | None,
+    placement: str,
+    store: Path | None,
+) -> None:
+    from dedup_assets.core.labels.exporting import export_dataset
+
+    if what != "kept":
+        raise click.UsageError(f"--format writes the images that stay; it does not go with '{what}'")
+    if output is None:
+        raise click.UsageError("--format needs a new folder to write to: --output DIR")
+    if dataset and collection:
+        raise click.UsageError("give --dataset or --collection, not both")
+    report = export_dataset(
+        existing(store), format_, output, placement=placement, version=dataset, collection=collection
+    )
+    click.echo("\n".join(report.sentences))

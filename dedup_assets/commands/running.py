@@ -8,6 +8,7 @@ import click
 
 from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, tell_json
 from dedup_assets.core.settings import (
+    ANNOTATIONS_HELP,
     DATASET_DESCRIPTION_HELP,
     DATASET_NAME_HELP,
     DATASET_TARGET_HELP,
@@ -15,10 +16,19 @@ from dedup_assets.core.settings import (
     DUPLICATE_THRESHOLD,
     EMBEDDER_HELP,
     ENGINE_HELP,
+    INPUT_FORMAT_HELP,
+    INPUT_FORMATS,
     KEEPER_ORDER_HELP,
+    LABEL_OVERLAP,
+    LABEL_POLICIES,
+    LABELS_HELP,
+    LEAKAGE_HELP,
+    LEAKAGE_POLICIES,
     MAX_PIXELS_SETTING,
     NEAR_DUPLICATE_THRESHOLD,
     PLACEMENT_HELP,
+    PROTECT_HELP,
+    REFERENCE_HELP,
     SECOND_STAGE_HELP,
     SPLIT_PRIORITY_HELP,
     WORKERS_HELP,
@@ -50,6 +60,13 @@ if TYPE_CHECKING:
 @click.option("--second-stage/--no-second-stage", default=True, show_default=True, help=SECOND_STAGE_HELP)
 @click.option("--keeper-order", help=KEEPER_ORDER_HELP + " Separated by commas.")
 @click.option("--split-priority", default="", help=SPLIT_PRIORITY_HELP + " Separated by commas.")
+@click.option("--protect", default="", help=PROTECT_HELP + " Separated by commas.")
+@click.option("--reference", default="", help=REFERENCE_HELP + " Separated by commas.")
+@click.option("--input-format", type=click.Choice(INPUT_FORMATS), help=INPUT_FORMAT_HELP + "  [default: auto]")
+@click.option("--annotations", type=click.Path(path_type=Path), help=ANNOTATIONS_HELP)
+@click.option("--labels", type=click.Choice(LABEL_POLICIES), help=LABELS_HELP + "  [default: keeper]")
+@click.option("--label-overlap", type=float, default=LABEL_OVERLAP.default, show_default=True, help=LABEL_OVERLAP.help)
+@click.option("--leakage", type=click.Choice(LEAKAGE_POLICIES), help=LEAKAGE_HELP + "  [default: warn]")
 @click.option("--name", default="deduplicated", show_default=True, help=DATASET_NAME_HELP)
 @click.option("--description", default="", help=DATASET_DESCRIPTION_HELP)
 @click.option("--dataset-target", help=DATASET_TARGET_HELP)
@@ -92,8 +109,10 @@ def project_from(images: str | Path, store: Path | None, settings: dict[str, obj
 
     names = {"name": "dataset_name", "description": "dataset_description"}
     known = ("embedder", "second_stage", "decisions", "dataset_target", "placement", "max_pixels", "workers", "engine")
-    given = {names.get(name, name): settings[name] for name in (*known, *names) if settings.get(name) is not None}
-    for name in ("keeper_order", "split_priority"):
+    labels = ("input_format", "annotations", "labels", "label_overlap", "leakage")
+    every = (*known, *labels, *names)
+    given = {names.get(name, name): settings[name] for name in every if settings.get(name) is not None}
+    for name in ("keeper_order", "split_priority", "protect", "reference"):
         if settings.get(name):
             given[name] = [term.strip() for term in str(settings[name]).split(",")]
     return project_of(images, store, **given)  # type: ignore[arg-type]  # click has checked the types

@@ -5,7 +5,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from dedup_assets.core.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision
-from dedup_assets.core.errors import NoSurvivorError
+from dedup_assets.core.errors import DecisionError, NoSurvivorError
+from dedup_assets.core.keepers import REFERENCE, may_go
 
 IDENTICAL, DUPLICATE, REVIEWED, DISCARDED = "identical", "duplicate", "reviewed", "discarded"
 BY_RULE = "rule"
@@ -48,6 +49,7 @@ def collect(
     near: Iterable[NearPair],
     decisions: Iterable[BoundDecision],
     content_of: Mapping[str, str],
+    levels: Mapping[str, int] | None = None,
 ) -> Collection:
     """The automatic removals with the decisions applied; each removed image leads to one that stays.
 
@@ -60,11 +62,15 @@ def collect(
     discard: removed, whether or not anything is left; what the rule removed in its favour goes with it.
     A decision about a file that is gone holds for the copies that are left, as far as nobody decided about them: keep
     for one of them; remove only in favour of another picture, for a file that is gone needs no copy to stay for it.
-    Raises NoSurvivorError when a removal leads to no image that stays and nobody said discard.
+    `levels` gives every protected image how strongly (keepers.protected_levels): such an image goes for a stronger one
+    only, or by a decision that names it; one in a reference folder never.
+    Raises NoSurvivorError when a removal leads to no image that stays and nobody said discard, DecisionError when a
+    decision names an image in a reference folder.
     """
-    automatic = list(automatic)
+    levels = levels or {}
+    automatic = [removal for removal in automatic if may_go(levels, removal.image_id, removal.keeper_id)]
     near = sorted(near, key=lambda pair: (pair.distance, pair.image_a, pair.image_b))
-    said = _Said(decisions, content_of, {removal.image_id for removal in automatic})
+    said = _Said(decisions, content_of, {removal.image_id for removal in automatic}, levels)
     distances = _known_distances(automatic, near, content_of)
     removals = {
         r.image_id: r for r in automatic if r.image_id not in said.kept and not said.apart(r.image_id, r.keeper_id)
@@ -113,10 +119,15 @@ class _Said:
     """
 
     def __init__(
-        self, decisions: Iterable[BoundDecision], content_of: Mapping[str, str], by_rule: AbstractSet[str]
+        self,
+        decisions: Iterable[BoundDecision],
+        content_of: Mapping[str, str],
+        by_rule: AbstractSet[str],
+        levels: Mapping[str, int],
     ) -> None:
         self._content_of = content_of
         self._by_rule = by_rule
+        self._levels = levels
         self._copies: dict[str, list[str]] = {}
         for image, content in sorted(content_of.items()):
             self._copies.setdefault(content, []).append(image)
@@ -135,6 +146,7 @@ class _Said:
         for entry in entries:
             self._note(entry)
         self.discarded |= self._discarded_by_name
+        self._spare_protected()
         for image in self.kept:
             self.removed.pop(image, None)
             self.discarded.pop(image, None)
@@ -165,6 +177,20 @@ class _Said:
         free = [image for image in entry.image_ids if image not in self._named]
         return sorted(free, key=lambda image: (image in self._by_rule, image))[:1]
 
+    def _spare_protected(self) -> None:
+        """A protected image goes only by its own name; one in a reference folder not even so."""
+        for word, named in ((REMOVE, self.removed), (DISCARD, self._discarded_by_name)):
+            for image, entry in named.items():
+                if self._levels.get(image) == REFERENCE:
+                    raise DecisionError(
+                        f"line {entry.decision.line} says '{word}' of '{image}', which is in a reference folder and is "
+                        "never removed; take the line out, or the folder out of the setting reference. "
+                        "Nothing was changed"
+                    )
+        for image in self._levels.keys() - self.removed.keys() - self._discarded_by_name.keys():
+            self.discarded.pop(image, None)
+            self.going.discard(image)
+
     def copies(self, image: str) -> list[str]:
         """All images with the content of this one, itself included."""
         return self._copies[self._content_of[image]]
@@ -177,7 +203,9 @@ class _Said:
         return [
             copy
             for copy in self.copies(image)
-            if copy not in settled and not (copy in removals and removals[copy].reason == REVIEWED)
+            if copy not in settled
+            and copy not in self._levels
+            and not (copy in removals and removals[copy].reason == REVIEWED)
         ]
 
     def stand_in(self, image: str) -> str | None:

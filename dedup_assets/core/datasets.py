@@ -21,7 +21,7 @@ LINKS = ("symlink", "hardlink")
 PLACEMENTS = (*LINKS, "copy", "none")
 MANIFEST_COLUMNS = (
     *("image_id", "file_hash", "pixel_hash", "size_bytes", "width", "height", "format", "split"),
-    *("uniqueness", "label", "group_id", "tags"),
+    *("uniqueness", "label", "group_id", "tags", "label_count", "label_hash"),
 )
 REMOVED_COLUMNS = ("image_id", "keeper_id", "reason", "distance", "decided_by", "note", "file_hash")
 CURRENT = "current"
@@ -65,10 +65,12 @@ def write_version(
     removed: pd.DataFrame,
     facts: dict[str, object],
     progress: Callable[[str, int, int], None],
+    write_more: Callable[[Path], None] = lambda folder: None,
 ) -> DatasetVersion:
     """Write `datasets/NAME/VERSION/`, or find that it stands there already.
 
-    `manifest` has MANIFEST_COLUMNS, `removed` REMOVED_COLUMNS, both sorted by image_id; `facts` go into summary.json.
+    `manifest` has MANIFEST_COLUMNS, `removed` REMOVED_COLUMNS, both sorted by image_id; `facts` go into summary.json,
+    and `write_more` writes what else belongs into the folder it is given.
     VERSION is made from both lists alone, so the same content has the same version. The folder is written under
     another name and renamed when whole.
     """
@@ -90,6 +92,7 @@ def write_version(
             manifest.to_parquet(building / "manifest.parquet", index=False)
             (building / "removed.csv").write_bytes(removed_csv)
             removed.to_parquet(building / "removed.parquet", index=False)
+            write_more(building)
             summary = {**asdict(recipe), "version": version, "kept": len(manifest), "removed": len(removed), **facts}
             (building / "summary.json").write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
             building.rename(folder)

@@ -44,19 +44,20 @@ def write_and_deliver(
     removed: pd.DataFrame,
     facts: dict[str, object],
     progress: Progress,
+    write_more: Callable[[Path], None],
 ) -> tuple[DatasetVersion, str | None]:
     """The version as `write_version` writes it and, where there is a `target`, its place there.
 
     With a target the images are placed there alone; the store keeps the lists.
     """
     if target is None:
-        return write_version(recipe, datasets, source, manifest, removed, facts, progress), None
+        return write_version(recipe, datasets, source, manifest, removed, facts, progress, write_more), None
     here = replace(recipe, placement="none")
-    written = write_version(here, datasets, source, manifest, removed, facts, progress)
+    written = write_version(here, datasets, source, manifest, removed, facts, progress, write_more)
     place = source_of(target)
     if isinstance(place, Bucket):
         return written, _upload(place, recipe, written, source, manifest, progress)
-    there = write_version(recipe, Path(str(place)), source, manifest, removed, facts, progress)
+    there = write_version(recipe, Path(str(place)), source, manifest, removed, facts, progress, write_more)
     return written, str(there.folder)
 
 

@@ -35,3 +35,11 @@ class NoSurvivorError(DecisionError):
 
 class EmbedderError(DedupError):
     """An embedder is unknown, or its weights cannot be had."""
+
+
+class ProtectedError(DedupError):
+    """Two images that may not be removed are one picture."""
+
+
+class LabelError(DedupError, ValueError):
+    """An annotation file cannot be read, or labels cannot be written as asked."""

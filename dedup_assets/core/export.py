@@ -11,6 +11,7 @@ from dedup_assets.core.steps.deduplicated_dataset import dataset_frames
 from dedup_assets.core.store import Store
 
 TABLES = {"images": schema.IMAGES, "scores": schema.SCORES, "pairs": schema.PAIRS, "tags": schema.TAGS}
+TABLES |= {"labels": schema.LABELS, "label_conflicts": schema.LABEL_CONFLICTS}
 SUFFIXES = (".csv", ".parquet", ".json", ".txt")
 
 

@@ -81,6 +81,12 @@ def read_image(file: Readable, max_pixels: int = MAX_PIXELS) -> ImageFacts:
         return ImageFacts("unreadable", _first_line(error), file_hash)
 
 
+def orientation_of(file: Readable) -> int:
+    """How EXIF says the file is turned or mirrored, 1 to 8; 1 is as stored."""
+    with Image.open(opened(file)) as image:
+        return int(image.getexif().get(_ORIENTATION, 1))
+
+
 def read_picture(file: Readable, size: int) -> Pixels:
     """The whole picture as a viewer shows it, squashed to (size, size, 3) uint8 RGB. Raises what the decoder raises."""
     with open_scaled(file, size) as image:

@@ -16,7 +16,14 @@ from dedup_assets.core.engines.base import LOCAL, check_engine
 from dedup_assets.core.errors import SettingsError, StoreError
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
-from dedup_assets.core.settings import MAX_PIXELS_SETTING
+from dedup_assets.core.settings import (
+    INPUT_FORMATS,
+    LABEL_OVERLAP,
+    LABEL_POLICIES,
+    LEAKAGE_POLICIES,
+    MAX_PIXELS_SETTING,
+    one_of,
+)
 from dedup_assets.core.sources import source_of
 from dedup_assets.core.sources.base import Source
 from dedup_assets.core.sources.folder import Folder
@@ -33,6 +40,13 @@ class ProjectSettings(TypedDict, total=False):
     second_stage: bool
     keeper_order: Sequence[str]
     split_priority: Sequence[str]
+    protect: Sequence[str]
+    reference: Sequence[str]
+    input_format: str
+    annotations: str | Path | None
+    labels: str
+    label_overlap: float
+    leakage: str
     decisions: str | Path | None
     dataset_name: str
     dataset_description: str
@@ -48,6 +62,8 @@ class Project:
     """`decisions`: the reviewed file, `decisions.csv` in the store if not given. `workers`: threads that decode.
 
     `dataset_target`: where the cleaned dataset goes, an absolute path or a URI; the store if not given.
+    `input_format`, `annotations`: what the labels are in. `labels`, `label_overlap`: what becomes of those of removed
+    copies. `leakage`: whether pictures in two splits warn or block.
     """
 
     images: Source
@@ -57,6 +73,11 @@ class Project:
     keepers: KeeperPolicy = field(default_factory=KeeperPolicy)
     recipe: DatasetRecipe = field(default_factory=DatasetRecipe)
     decisions: Path | None = None
+    input_format: str = INPUT_FORMATS[0]
+    annotations: Path | None = None
+    labels: str = LABEL_POLICIES[0]
+    label_overlap: float = LABEL_OVERLAP.default
+    leakage: str = LEAKAGE_POLICIES[0]
     max_pixels: int = MAX_PIXELS
     workers: int | None = None
     dataset_target: str | None = None
@@ -66,6 +87,10 @@ class Project:
         MAX_PIXELS_SETTING.check(self.max_pixels)
         check_name(self.embedder)
         check_engine(self.engine)
+        one_of("input_format", self.input_format, INPUT_FORMATS)
+        LABEL_OVERLAP.check(self.label_overlap)
+        one_of("labels", self.labels, LABEL_POLICIES)
+        one_of("leakage", self.leakage, LEAKAGE_POLICIES)
         if self.recipe.placement in LINKS and not isinstance(self.images, Folder):
             raise SettingsError(
                 f"placement is '{self.recipe.placement}', but an image of '{self.images}' cannot be linked to; "
@@ -76,7 +101,9 @@ class Project:
 
     def remember(self) -> None:
         """Note the settings in the store, so that `remembered` finds them."""
-        said = asdict(self) | {"images": str(self.images), "decisions": str(self.decisions) if self.decisions else None}
+        said = asdict(self) | {"images": str(self.images)}
+        for name, path in (("decisions", self.decisions), ("annotations", self.annotations)):
+            said[name] = str(path) if path else None
         del said["store"]
         self.store.set_fact(_FACT, json.dumps(said))
 
@@ -107,13 +134,17 @@ def project_of(
     place = source_of(target) if target else None
     links = isinstance(source, Folder) and (place is None or isinstance(place, Folder))
     policy, recipe, decisions = KeeperPolicy(), DatasetRecipe(), settings.get("decisions")
+    annotations = settings.get("annotations")
     return Project(
         images=source,
         store=Store(store) if store else default_store(),
         embedder=settings.get("embedder", DEFAULT_EMBEDDER),
         second_stage=settings.get("second_stage", True),
         keepers=KeeperPolicy(
-            tuple(settings.get("keeper_order", policy.order)), tuple(settings.get("split_priority", ()))
+            tuple(settings.get("keeper_order", policy.order)),
+            tuple(settings.get("split_priority", ())),
+            tuple(settings.get("protect", ())),
+            tuple(settings.get("reference", ())),
         ),
         recipe=DatasetRecipe(
             settings.get("dataset_name", recipe.name),
@@ -121,6 +152,11 @@ def project_of(
             settings.get("placement") or ("symlink" if links else "none"),
         ),
         decisions=Path(decisions).expanduser().absolute() if decisions else None,
+        input_format=settings.get("input_format", INPUT_FORMATS[0]),
+        annotations=Path(annotations).expanduser().absolute() if annotations else None,
+        labels=settings.get("labels", LABEL_POLICIES[0]),
+        label_overlap=settings.get("label_overlap", LABEL_OVERLAP.default),
+        leakage=settings.get("leakage", LEAKAGE_POLICIES[0]),
         max_pixels=settings.get("max_pixels", MAX_PIXELS),
         workers=settings.get("workers"),
         dataset_target=str(place) if place else None,
@@ -135,12 +171,13 @@ def remembered(store: Store) -> Project:
         raise StoreError(f"there is no store at '{store.folder}'; run 'dedup-assets run IMAGES' first")
     values = json.loads(said)
     keepers, recipe = values.pop("keepers"), values.pop("recipe")
-    images, decisions = source_of(values.pop("images")), values.pop("decisions")
+    images, decisions, annotations = (values.pop(name, None) for name in ("images", "decisions", "annotations"))
     return Project(
-        images=images,
+        images=source_of(images),
         store=store,
-        keepers=KeeperPolicy(tuple(keepers["order"]), tuple(keepers["split_priority"])),
+        keepers=KeeperPolicy(**{name: tuple(said) for name, said in keepers.items()}),
         recipe=DatasetRecipe(**recipe),
         decisions=Path(decisions) if decisions else None,
+        annotations=Path(annotations) if annotations else None,
         **values,
     )

@@ -24,6 +24,7 @@ from dedup_assets.core.store import Store, columns_sql, version_of
 
 PUBLISHED = (
     *(schema.IMAGES, schema.PAIRS, schema.SCORES, schema.TAGS, schema.REMOVALS, schema.DECISIONS, schema.DATASETS),
+    *(schema.ANNOTATIONS, schema.LABELS, schema.CATEGORIES, schema.LABEL_CONFLICTS),
     *(schema.EVENTS, schema.STEPS, schema.META),
 )
 CURRENT = "current"

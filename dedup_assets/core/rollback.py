@@ -13,6 +13,7 @@ from dedup_assets.core.audit import Event, removal_rows, removals_after, unversi
 from dedup_assets.core.collection import DISCARDED, Removal, collect, keeper_chain
 from dedup_assets.core.datasets import make_current
 from dedup_assets.core.errors import DecisionError, DedupError
+from dedup_assets.core.keepers import protected_levels
 from dedup_assets.core.project import Project
 from dedup_assets.core.published import publish
 from dedup_assets.core.run import Run
@@ -159,11 +160,11 @@ def _waiting(
     """The near pairs that nobody has decided about, of images that stay."""
     scores, contents = project.store.read(schema.SCORES), content_of(images)
     near = staying_pairs(project.store.read(schema.PAIRS), scores, thresholds)
-    automatic = automatic_removals(scores, contents)
+    automatic, levels = automatic_removals(scores, contents), protected_levels(images, project.keepers)
     try:
-        pairs = collect(automatic, near, bound_decisions(project, images), contents).waiting
+        pairs = collect(automatic, near, bound_decisions(project, images), contents, levels).waiting
     except DecisionError:  # the next run will say so
-        pairs = collect(automatic, near, [], contents).waiting
+        pairs = collect(automatic, near, [], contents, levels).waiting
     both = [(pair.image_a, pair.image_b) for pair in pairs]
     return [(a, b) for a, b in both if a not in removals and b not in removals]
 

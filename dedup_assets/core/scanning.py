@@ -172,11 +172,16 @@ def identify(rows: pd.DataFrame, source: Source, engine: Engine, run: Run) -> pd
     return rows
 
 
-def finish(rows: pd.DataFrame, previous: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """`rows` with the remaining columns of the images table, in its order."""
+def finish(rows: pd.DataFrame, previous: pd.DataFrame, annotations: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """`rows` with the remaining columns of the images table, in its order; `annotations`: rows of that table."""
     rows = rows.copy()
+    said = annotations.set_index("image_id")
     rows["modified_at"] = pd.to_datetime(rows["modified_ns"] // 1000, unit="us").astype("datetime64[us]")
-    rows["split"] = [split_of(image_id) for image_id in rows["image_id"]]
+    splits = dict(zip(said.index, said["split"], strict=True))
+    rows["split"] = [
+        split if isinstance(split := splits.get(image_id), str) else split_of(image_id) for image_id in rows["image_id"]
+    ]
+    rows["label_count"] = rows["image_id"].map(said["labels"]).astype("Int32")
     rows["first_seen_at"] = _first_seen(rows, previous, run)
     return rows[schema.IMAGES.names]
 

@@ -87,17 +87,77 @@ mode VARCHAR Pillow's pixel mode
 frames INTEGER pictures in an animation, else 1
 scaled BOOLEAN decoded at a smaller scale
 sketch_hash VARCHAR hash of the small picture; equal for identical pixels decoded the same way
-split VARCHAR train, val, test ...: the first folder named so
+split VARCHAR train, val, test ...: as the annotations say, else the first folder named so
+label_count INTEGER labels it carries; empty where nobody annotated it
 first_seen_at TIMESTAMP scan that first found this content under this path, UTC
 """
     ),
     volatile=("first_seen_at", "modified_at", "modified_ns", "etag"),
 )
-_OF_THE_WHOLE_SCAN = ("modified_at", "content_id", "split", "first_seen_at")
+_OF_THE_WHOLE_SCAN = ("modified_at", "content_id", "split", "label_count", "first_seen_at")
 FILE_FACTS = Table(
     "file_facts",
     "Files read by a scan that has not finished yet.",
     tuple(column for column in IMAGES.columns if column.name not in _OF_THE_WHOLE_SCAN),
+)
+ANNOTATIONS = Table(
+    "annotations",
+    "Every image that the annotations name, with what they say of it as a whole.",
+    _columns(
+        """
+image_id VARCHAR the image
+source VARCHAR the file that says so
+split VARCHAR the split they put it into
+width INTEGER pixels, as they say
+height INTEGER pixels, as they say
+labels INTEGER how many labels follow; empty where the image is named and not annotated
+payload VARCHAR JSON: by format, everything else they say of the image
+"""
+    ),
+)
+LABELS = Table(
+    "labels",
+    "What the annotations say is in the images: one row for each box, or for the class of an image.",
+    _columns(
+        """
+image_id VARCHAR the image
+place INTEGER order within the image, from 0
+category VARCHAR class
+x DOUBLE left edge of the box in pixels; empty where the class is that of the image
+y DOUBLE upper edge
+width DOUBLE pixels
+height DOUBLE pixels
+extras VARCHAR what the payload holds beyond class and box, separated by commas
+payload VARCHAR JSON: by format, everything the source says of it
+"""
+    ),
+)
+CATEGORIES = Table(
+    "categories",
+    "The classes, in the order of the annotations.",
+    _columns(
+        """
+place INTEGER order, from 0
+name VARCHAR class
+payload VARCHAR JSON: by format, everything the source says of it
+"""
+    ),
+)
+LABEL_CONFLICTS = Table(
+    "label_conflicts",
+    "Every difference between the labels of a removed image and those of the image that stays for it.",
+    _columns(
+        """
+image_id VARCHAR the removed image
+keeper_id VARCHAR the image that stays
+difference VARCHAR moved, category, details, only_removed, only_keeper, class, or not_comparable
+keeper_place INTEGER label of the keeper, by its place; empty where it has none to match
+removed_place INTEGER label of the removed image, by its place; empty where it has none to match
+overlap DOUBLE intersection over union of the two boxes
+outcome VARCHAR kept, dropped or added: what became of the removed image's label
+note VARCHAR why they cannot be compared
+"""
+    ),
 )
 CONTENT_PAIRS = Table(
     "content_pairs",
@@ -264,5 +324,5 @@ META = Table("meta", "Facts about the store.", _columns("key VARCHAR which fact\
 
 TABLES = (
     *(IMAGES, FILE_FACTS, CONTENT_PAIRS, CONTENT_NEAREST, PAIRS, SCORES, TAGS, REMOVALS, DECISIONS, DATASETS),
-    *(EVENTS, STEPS, META),
+    *(ANNOTATIONS, LABELS, CATEGORIES, LABEL_CONFLICTS, EVENTS, STEPS, META),
 )

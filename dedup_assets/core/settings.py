@@ -1,5 +1,6 @@
 """Every setting once: default, bounds and the words that explain it, for run config, component, CLI and docs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dedup_assets.core.errors import SettingsError
@@ -27,6 +28,13 @@ class Bounded:
                 f"(the default is {self.default:g})"
             )
         return value
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
+    """`value`, or SettingsError when it is none of the words allowed."""
+    if value not in allowed:
+        raise SettingsError(f"{name} is '{value}'; it may be {', '.join(allowed)}")
+    return value
 
 
 DUPLICATE_THRESHOLD = Bounded(
@@ -65,9 +73,39 @@ SECOND_STAGE_HELP = (
     "faster on dense sets, and look-alikes are flagged too."
 )
 KEEPER_ORDER_HELP = (
-    "Which copy stays, first term first: split, resolution, bytes, first_seen, image_id (see the README)."
+    "Which copy stays, first term first: annotated, split, resolution, bytes, first_seen, image_id (see the README)."
 )
 SPLIT_PRIORITY_HELP = "Splits whose images stay before others, best first, for instance ['test', 'val', 'train']."
+PROTECT_HELP = (
+    "Splits whose images stay, for instance ['test', 'val']: one is removed only for a copy in a split before it here."
+)
+REFERENCE_HELP = (
+    "Folders, relative to the image folder, whose images are never removed. Two identical images in them are an error."
+)
+INPUT_FORMAT_HELP = (
+    "What the images come with: auto (told by the layout), folder (no labels), manifest, coco, yolo, voc, imagefolder "
+    "(a folder for each class) or huggingface."
+)
+ANNOTATIONS_HELP = "File or folder that holds the labels; looked for in the image folder when not given."
+LABELS_HELP = (
+    "What becomes of the labels on removed copies: keeper (those of the image that stays count, the rest is listed), "
+    "union (boxes that only the copy has are added) or conflict (a difference stops the run)."
+)
+LEAKAGE_HELP = "Whether the same picture in two splits only warns (warn) or stops the run before the dataset (block)."
+EXPORT_FORMAT_HELP = "Write images and labels in this format instead of a table."
+PLACED_HELP = "With --format: how the images get there."
+EXPORT_FORMATS = ("manifest", "coco", "yolo", "voc", "imagefolder", "huggingface")
+INPUT_FORMATS = ("auto", "folder", *EXPORT_FORMATS)
+PLACEMENTS = ("symlink", "hardlink", "copy")
+LABEL_POLICIES = ("keeper", "union", "conflict")
+LEAKAGE_POLICIES = ("warn", "block")
+LABEL_OVERLAP = Bounded(
+    "label_overlap",
+    0.5,
+    0.0,
+    1.0,
+    "Overlap (intersection over union) from which boxes of one class on two copies are the same object.",
+)
 DATASET_NAME_HELP = "Name of the cleaned dataset; its versions lie under datasets/NAME/ in the store."
 DATASET_DESCRIPTION_HELP = "A sentence about the cleaned dataset, kept in its summary."
 DATASET_TARGET_HELP = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from dedup_assets.core.decisions import Library
 from dedup_assets.core.exploring.snapshot import Gallery, Rows, Snapshot
-from dedup_assets.core.keepers import rank, why_kept
+from dedup_assets.core.keepers import protected_levels, rank, why_kept
 from dedup_assets.core.settings import Thresholds
 
 
@@ -39,6 +39,11 @@ class Groups:
     def group_of(self) -> dict[int, int]:
         """row -> the leader of its group, for members and their duplicates."""
         return {row: group.leader for group in self.by_leader.values() for row in group.everyone}
+
+    @cached_property
+    def protected(self) -> dict[str, int]:
+        """image_id -> how strongly it is protected, for images that are."""
+        return protected_levels(self.gallery.images, self.policy)
 
     @cached_property
     def library(self) -> Library:

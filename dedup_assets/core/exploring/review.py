@@ -204,4 +204,4 @@ class Review:
             for row in duplicates
         ]
         near = [NearPair(str(gallery.ids[a]), str(gallery.ids[b]), distance) for a, b, distance in group.pairs]
-        return collect(automatic, near, said, content)
+        return collect(automatic, near, said, content, self.groups.protected)

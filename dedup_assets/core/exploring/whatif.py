@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from dedup_assets.core import schema
 from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
 from dedup_assets.core.decisions import BoundDecision
-from dedup_assets.core.errors import NoSurvivorError, SettingsError
+from dedup_assets.core.errors import DecisionError, SettingsError
 from dedup_assets.core.exploring.snapshot import Gallery, Rows, Snapshot
-from dedup_assets.core.keepers import rank
+from dedup_assets.core.keepers import protected_levels, rank
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import Store
 from dedup_assets.core.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, Scores, score
@@ -58,6 +58,7 @@ class WhatIf:
         images = self.gallery.images.iloc[self._rows].reset_index(drop=True)
         contents, self._content = np.unique(images["content_id"].to_numpy(dtype=str), return_inverse=True)
         self._rank = rank(images, snapshot.project.keepers)
+        self._levels = protected_levels(images, snapshot.project.keepers)
         self._pairs = _near_pairs(store, contents, self.limit)
         self._scored: OrderedDict[Thresholds, Scores] = OrderedDict()
         self._content_of = dict(
@@ -91,9 +92,9 @@ class WhatIf:
         content_of = self._contents_of_all_in(automatic, near, bound)
         problem = None
         try:
-            collected = collect(automatic, near, bound, content_of)
-        except NoSurvivorError as error:
-            problem, collected = str(error), collect(automatic, near, [], content_of)
+            collected = collect(automatic, near, bound, content_of, self._levels)
+        except DecisionError as error:
+            problem, collected = str(error), collect(automatic, near, [], content_of, self._levels)
         leave, come_back = self._changes(snapshot, collected.removals)
         near_images = scores.label == NEAR_DUPLICATE_LABEL
         return Outcome(

@@ -16,6 +16,9 @@ from dedup_assets.core.datasets import (
     make_current,
 )
 from dedup_assets.core.delivery import write_and_deliver
+from dedup_assets.core.errors import LabelError
+from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
+from dedup_assets.core.labels.kept import kept_labels, label_columns, write_labels
 from dedup_assets.core.project import Project
 from dedup_assets.core.published import publish
 from dedup_assets.core.run import Run
@@ -53,11 +56,13 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
     store = project.store
     with store.exclusively(run.say):
         scored, embedded, _ = done(project, UNIQUENESS_SCORES, EMBEDDINGS, DUPLICATES)
+        check_conflicts(project)
         manifest, removed = dataset_frames(project)
         thresholds, embedder = json.loads(scored.settings)["thresholds"], json.loads(embedded.summary)["embedder"]
         facts = {"images": str(project.images), "thresholds": thresholds, "embedder": embedder}
         facts |= {"created_at": run.now.isoformat(timespec="seconds"), "run_id": run.run_id}
         with store.explained():
+            labels = kept_labels(store, manifest["image_id"])
             written, delivered = write_and_deliver(
                 project.recipe,
                 store.datasets,
@@ -67,6 +72,7 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
                 removed,
                 facts,
                 run.progress,
+                lambda folder: write_labels(labels, folder),
             )
             keep_decisions(project.decisions_file, written.folder)
             make_current(written.folder)
@@ -121,8 +127,24 @@ def dataset_frames(project: Project, selected: Collection[str] | None = None) ->
     removed["reason"] = removed["reason"].astype(object).fillna(NOT_SELECTED)
     kept = images[stays].merge(scores, on="image_id", how="left")
     by_image = tags.sort_values("tag").groupby("image_id")["tag"].agg(";".join)
+    kept = kept.drop(columns="label_count")
+    kept = kept.join(label_columns(kept["image_id"], kept_labels(project.store, kept["image_id"])))
     kept["tags"] = kept["image_id"].map(by_image).astype(object).fillna("")
     return kept.sort_values("image_id", ignore_index=True)[list(MANIFEST_COLUMNS)], removed[list(REMOVED_COLUMNS)]
+
+
+def check_conflicts(project: Project) -> None:
+    """Raise LabelError where labels of duplicates differ and the policy is to stop."""
+    if project.labels != "conflict":
+        return
+    found = project.store.read(schema.LABEL_CONFLICTS, "difference <> ?", (NOT_COMPARABLE,))
+    if len(found):
+        image, keeper = found["image_id"].iloc[0], found["keeper_id"].iloc[0]
+        pairs = len(found[["image_id", "keeper_id"]].drop_duplicates())
+        raise LabelError(
+            f"the labels of {pairs:,} removed images differ from those of the image that stays, first '{image}' and "
+            f"'{keeper}'; correct the annotations, or set labels to 'keeper' or 'union'. The dataset was not written"
+        )
 
 
 def _with_version(rows: pd.DataFrame, project: Project, written: DatasetVersion, run: Run) -> pd.DataFrame:

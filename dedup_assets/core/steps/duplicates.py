@@ -1,7 +1,8 @@
 """duplicates: the Duplicates collection, and its audit record."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 
 import pandas as pd
 
@@ -9,6 +10,10 @@ from dedup_assets.core import schema
 from dedup_assets.core.audit import removal_rows, removals_after
 from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
 from dedup_assets.core.decisions import BoundDecision, Library, bind, file_version, read_decisions
+from dedup_assets.core.images import orientation_of
+from dedup_assets.core.keepers import protected_levels
+from dedup_assets.core.labels.conflicts import UNION, Comparison, conflict_rows, frames_of_images
+from dedup_assets.core.labels.importing import label_set
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
@@ -28,7 +33,11 @@ from dedup_assets.core.store import version_of
 
 @dataclass(frozen=True, slots=True)
 class CollectionSummary(StepSummary):
-    """The Duplicates collection by reason, what changed in it, and the near pairs that wait for a person."""
+    """The Duplicates collection by reason, what changed in it, and the near pairs that wait for a person.
+
+    `label_conflicts`: differences between labels of duplicates, by kind. `protected_duplicates`: duplicates that stay
+    because they are protected.
+    """
 
     removed: int
     by_reason: dict[str, int]
@@ -38,6 +47,8 @@ class CollectionSummary(StepSummary):
     decisions_without_image: int
     waiting_pairs: int
     waiting_images: int
+    label_conflicts: dict[str, int] = field(default_factory=dict)
+    protected_duplicates: int = 0
 
 
 def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
@@ -47,7 +58,8 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
         before, embedded, scanned = done(project, UNIQUENESS_SCORES, EMBEDDINGS, RAW_IMAGES)
         settings = {"decisions": str(project.decisions_file)}
         decided = file_version(project.decisions_file)
-        version = version_of(scanned.output_version, before.output_version, before.settings, decided)
+        policy = [project.labels, project.label_overlap, asdict(project.keepers)]
+        version = version_of(scanned.output_version, before.output_version, before.settings, decided, policy)
 
         def compute() -> tuple[CollectionSummary, dict[Table, pd.DataFrame]]:
             images, scores = store.read(schema.IMAGES), store.read(schema.SCORES)
@@ -56,7 +68,9 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
             bound = bound_decisions(project, images)
             contents = content_of(images)
             near = staying_pairs(store.read(schema.PAIRS), scores, thresholds)
-            collected = collect(automatic_removals(scores, contents), near, bound, contents)
+            levels = protected_levels(images, project.keepers)
+            collected = collect(automatic_removals(scores, contents), near, bound, contents, levels)
+            conflicts = _label_conflicts(project, images, collected.removals)
             embedder = str(json.loads(embedded.summary)["embedder"])
             new = removal_rows(collected.removals, images, thresholds, embedder, run)
             removals, change = removals_after(store.read(schema.REMOVALS), new, images, run)
@@ -72,12 +86,37 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
                 decisions_without_image=sum(not entry.image_ids for entry in bound),
                 waiting_pairs=len(collected.waiting),
                 waiting_images=len({image for pair in collected.waiting for image in (pair.image_a, pair.image_b)}),
+                label_conflicts={
+                    str(word): int(n) for word, n in conflicts["difference"].value_counts().sort_index().items()
+                },
+                protected_duplicates=_protected(scores, collected.removals, levels),
             )
             decisions = pd.DataFrame([_decision_row(entry) for entry in bound], columns=schema.DECISIONS.names)
-            return summary, {schema.REMOVALS: removals, schema.TAGS: tags, schema.DECISIONS: decisions}
+            tables = {schema.REMOVALS: removals, schema.TAGS: tags, schema.DECISIONS: decisions}
+            return summary, {**tables, schema.LABEL_CONFLICTS: conflicts}
 
         summary = unless_done(project, DUPLICATES, version, CollectionSummary, settings, run, compute)
         return summary if summary.changed else replace(summary, added=0, restored=0)  # those were of the run that did
+
+
+def _protected(scores: pd.DataFrame, removals: Mapping[str, Removal], levels: Mapping[str, int]) -> int:
+    """How many duplicates stay because they are protected."""
+    duplicates = scores.loc[scores["keeper_id"].notna(), "image_id"]
+    return int(duplicates.isin(levels.keys() - removals.keys()).sum())
+
+
+def _label_conflicts(project: Project, images: pd.DataFrame, removals: Mapping[str, Removal]) -> pd.DataFrame:
+    annotations = label_set(project.store).by_image
+    if not annotations:
+        return schema.LABEL_CONFLICTS.empty()
+    comparison = Comparison(
+        frames_of_images(images),
+        annotations,
+        lambda image_id: orientation_of(project.images.file(image_id)),
+        project.labels == UNION,
+        project.label_overlap,
+    )
+    return conflict_rows(comparison.conflicts(removals))
 
 
 def automatic_removals(scores: pd.DataFrame, content_of: dict[str, str]) -> list[Removal]:

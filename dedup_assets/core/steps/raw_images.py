@@ -7,17 +7,23 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.errors import NoImagesError, StoreError
+from dedup_assets.core.labels.importing import ImportedLabels
+from dedup_assets.core.labels.reading import FOLDER
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import finish, identify, known_rows, read_new
 from dedup_assets.core.steps.inputs import engine_of
 from dedup_assets.core.steps.record import RAW_IMAGES, StepSummary, note
-from dedup_assets.core.store import content_version
+from dedup_assets.core.store import content_version, version_of
 
 
 @dataclass(frozen=True, slots=True)
 class ScanSummary(StepSummary):
-    """What is in the folder. `contents`: distinct pictures; `read`: files decoded this time; `ignored`: other files."""
+    """What is in the folder. `contents`: distinct pictures; `read`: files decoded this time; `ignored`: other files.
+
+    `label_format`: what the labels are in, `folder` where there are none; `annotated`: images that carry any.
+    `label_notices`: what the annotations say that could not be used, a sentence each.
+    """
 
     files: int
     readable: int
@@ -26,6 +32,10 @@ class ScanSummary(StepSummary):
     total_bytes: int
     read: int
     ignored: int
+    label_format: str = FOLDER
+    annotated: int = 0
+    labels: int = 0
+    label_notices: tuple[str, ...] = ()
 
 
 def scan_images(project: Project, run: Run) -> ScanSummary:
@@ -37,7 +47,9 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
         listing = project.images.listing()
         if not listing.files:
             raise NoImagesError(f"there are no images under '{project.images}' ({listing.ignored} other files)")
-        previous = store.read(schema.IMAGES)
+        imported = ImportedLabels(project, [file.image_id for file in listing.files])
+        listing = listing if imported.named is None else listing.only(imported.named)
+        previous, before = store.read(schema.IMAGES), store.step(RAW_IMAGES)
         known = pd.concat([frame for frame in (previous, store.read(schema.FILE_FACTS)) if len(frame)] or [previous])
         rows = known_rows(listing, known, project.max_pixels)
         to_read = int(rows["status"].isna().sum())
@@ -50,13 +62,17 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
 
         with store.explained():
             rows = read_new(rows, project.images, listing, store.sketches, project.max_pixels, engine, run, save)
-        images = finish(identify(rows, project.images, engine, run), previous, run)
+        rows = identify(rows, project.images, engine, run)
+        labels = imported.read(rows, listing.version)
+        for notice in labels.notices:
+            run.say(notice)
+        images = finish(rows, previous, labels.frames.annotations, run)
         readable = images[images["status"] == "ok"]
         problems = images["status"][images["status"] != "ok"].value_counts().to_dict()
         if not len(readable):
             found = ", ".join(f"{count} {status}" for status, count in problems.items())
             raise NoImagesError(f"none of the {len(images)} images under '{project.images}' can be read ({found})")
-        version = content_version(schema.IMAGES, images)
+        version = version_of(content_version(schema.IMAGES, images), labels.version)
         summary = ScanSummary(
             files=len(images),
             readable=len(readable),
@@ -65,11 +81,16 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
             total_bytes=int(images["size_bytes"].sum()),
             read=to_read,
             ignored=listing.ignored,
-            changed=content_version(schema.IMAGES, previous) != version,
+            label_format=imported.source.format,
+            annotated=int((images["label_count"].fillna(0) > 0).sum()),
+            labels=len(labels.frames.labels),
+            label_notices=labels.notices,
+            changed=before is None or before.output_version != version,
             version=version,
         )
         if summary.changed or to_read or not images["modified_ns"].equals(previous["modified_ns"]):
             empty = schema.FILE_FACTS.empty()
             record = note(RAW_IMAGES, listing.version, summary, {"images": str(project.images)}, run)
-            store.replace({schema.IMAGES: images, schema.FILE_FACTS: empty}, record)
+            store.replace({schema.IMAGES: images, schema.FILE_FACTS: empty, **labels.tables}, record)
+            labels.remember(store)
         return summary

@@ -11,7 +11,7 @@ from dedup_assets.core import schema
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import nearest_among
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.keepers import rank, why_kept
+from dedup_assets.core.keepers import check_reference, rank, why_kept
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
@@ -45,6 +45,7 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
             find_neighbours(project, run, limit)
             (before,) = done(project, NEIGHBOURS)
         images = readable(project)
+        check_reference(images, project.keepers)
         settings = {"thresholds": asdict(thresholds), "keepers": asdict(project.keepers)}
         version = version_of(settings, before.output_version, content_version(schema.IMAGES, images))
 

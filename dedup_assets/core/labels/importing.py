@@ -1,0 +1,98 @@
+"""The labels of an image folder into the store, read anew only where something changed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dedup_assets.core import schema
+from dedup_assets.core.labels.model import LabelFrames, LabelSet, frames_of, label_set_of
+from dedup_assets.core.labels.reading import FOLDER, find_labels, images_named, read_labels
+from dedup_assets.core.schema import Table
+from dedup_assets.core.sources.base import Source
+from dedup_assets.core.store import Store, content_version, version_of
+
+if TYPE_CHECKING:
+    from dedup_assets.core.project import Project
+
+_FACT = "labels"
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """Labels as rows, with what the tables cannot hold. `read_from`: changes when they have to be read anew."""
+
+    frames: LabelFrames
+    format: str
+    header: dict[str, Any]
+    notices: tuple[str, ...]
+    read_from: str
+
+    @property
+    def tables(self) -> dict[Table, pd.DataFrame]:
+        """The rows by the table they belong to."""
+        frames = self.frames
+        return {
+            schema.ANNOTATIONS: frames.annotations,
+            schema.LABELS: frames.labels,
+            schema.CATEGORIES: frames.categories,
+        }
+
+    @property
+    def version(self) -> str:
+        """Changes when a label does."""
+        contents = [content_version(table, frame) for table, frame in self.tables.items()]
+        return version_of(self.format, self.header, contents)
+
+    def remember(self, store: Store) -> None:
+        """Note in the store what its tables of labels cannot hold."""
+        said = {"format": self.format, "header": self.header, "notices": self.notices, "read_from": self.read_from}
+        store.set_fact(_FACT, json.dumps(said, default=str))
+
+
+class ImportedLabels:
+    """Where the labels of a folder are, and reading them. `named`: the only images that count, None for all."""
+
+    def __init__(self, project: "Project", image_ids: Sequence[str]) -> None:
+        self._store, self._threads = project.store, project.threads
+        self.source = find_labels(project.images, project.input_format, project.annotations, image_ids)
+        self.named = images_named(self.source, image_ids)
+
+    def read(self, rows: pd.DataFrame, listing_version: str) -> StoredLabels:
+        """The labels of the images in `rows`, which have `width` and `height` where they could be read."""
+        read_from = version_of(self.source.version, listing_version, rows["status"].tolist())
+        before = stored_labels(self._store)
+        if before is not None and before.read_from == read_from:
+            return before
+        width, height = (rows[side].fillna(0).astype(int).tolist() for side in ("width", "height"))
+        sizes = dict(zip(rows["image_id"].tolist(), zip(width, height, strict=True), strict=True))
+        found = read_labels(self.source, sizes, self._threads)
+        notices = (*self.source.notices, *found.notices)
+        return StoredLabels(frames_of(found), found.format, dict(found.header), notices, read_from)
+
+
+def stored_labels(store: Store) -> StoredLabels | None:
+    """The labels that the store holds; None before the first scan that looked for any."""
+    said = store.fact(_FACT)
+    if said is None:
+        return None
+    facts = json.loads(said)
+    tables = (store.read(table) for table in (schema.ANNOTATIONS, schema.LABELS, schema.CATEGORIES))
+    return StoredLabels(
+        LabelFrames(*tables), facts["format"], facts["header"], tuple(facts["notices"]), facts["read_from"]
+    )
+
+
+def label_set(store: Store) -> LabelSet:
+    """The labels that the store holds, as a label set; an empty one where it holds none."""
+    stored = stored_labels(store)
+    return LabelSet(FOLDER) if stored is None else label_set_of(stored.frames, stored.format, stored.header)
+
+
+def label_source_version(images: Source, input_format: str, annotations: Path | None, image_ids: Sequence[str]) -> str:
+    """Changes when an annotation file does; reads their beginnings at most."""
+    source = find_labels(images, input_format, annotations, image_ids)
+    return "" if source.format == FOLDER else source.version

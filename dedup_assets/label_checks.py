@@ -1,0 +1,74 @@
+"""The asset checks about labels and splits."""
+
+from collections.abc import Callable
+
+import dagster as dg
+import pandas as pd
+
+from dedup_assets.assets import readable_failures
+from dedup_assets.core import schema
+from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
+from dedup_assets.core.leakage import leakage
+from dedup_assets.core.project import Project
+
+_SHOWN = 20
+_COLUMNS = ["image_id", "keeper_id", "difference", "outcome"]
+_ERROR, _WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+
+
+def build_label_checks(
+    project: Project, key: Callable[[str], dg.AssetKey], pool: str | None
+) -> list[dg.AssetChecksDefinition]:
+    """`labels_of_duplicates_agree` and `no_picture_in_two_splits`; either blocks where the project says so."""
+    store = project.store
+    stops = project.labels == "conflict"
+    blocks = project.leakage == "block"
+
+    @dg.asset_check(
+        asset=key("duplicates"),
+        pool=pool,
+        blocking=stops,
+        description="The labels of removed copies say the same as those of the image that stays.",
+    )
+    def labels_of_duplicates_agree() -> dg.AssetCheckResult:
+        found = store.read(schema.LABEL_CONFLICTS)
+        real = found[found["difference"] != NOT_COMPARABLE]
+        images = int(real["image_id"].nunique())
+        counts = ", ".join(f"{count:,} {word}" for word, count in real["difference"].value_counts().items())
+        return dg.AssetCheckResult(
+            passed=real.empty,
+            severity=_ERROR if stops else _WARN,
+            description=f"the labels of {images:,} removed images differ from those of the image that stays ({counts})"
+            if images
+            else "the labels of duplicates agree",
+            metadata={"differences": _table(real[_COLUMNS])} if images else {},
+        )
+
+    @dg.asset_check(
+        asset=key("duplicates"),
+        pool=pool,
+        blocking=blocks,
+        description="No picture of the dataset is in two splits, exactly or nearly.",
+    )
+    def no_picture_in_two_splits() -> dg.AssetCheckResult:
+        with readable_failures():
+            report = leakage(store)
+        across = "\n".join(
+            f"| {pair.split_a} / {pair.split_b} | {pair.exact:,} | {pair.near:,} | {pair.left:,} |"
+            for pair in (*report.across, *report.within)
+        )
+        table = f"| splits | exact | near | left |\n|:--|--:|--:|--:|\n{across}"
+        return dg.AssetCheckResult(
+            passed=report.left == 0,
+            severity=_ERROR if blocks else _WARN,
+            description=report.sentence,
+            metadata={"pairs": dg.MetadataValue.md(table)} if across else {},
+        )
+
+    return [labels_of_duplicates_agree, no_picture_in_two_splits]
+
+
+def _table(rows: pd.DataFrame) -> dg.MarkdownMetadataValue:
+    head = [f"| {' | '.join(rows.columns)} |", f"|{':--|' * len(rows.columns)}"]
+    lines = [f"| {' | '.join(map(str, row))} |" for row in rows.head(_SHOWN).itertuples(index=False, name=None)]
+    return dg.MetadataValue.md("\n".join([*head, *lines]))
