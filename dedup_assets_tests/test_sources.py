@@ -1,9 +1,11 @@
 """Images behind a URI: what is listed, how it is read, and what a broken connection does."""
 
 import pickle
+from types import SimpleNamespace
 
 import pytest
 
+from dedup_assets import DedupComponent, build_dedup_defs
 from dedup_assets.core.errors import NoImagesError, SettingsError, SourceError
 from dedup_assets.core.sources import connection, source_of
 from dedup_assets.core.sources.bucket import Bucket
@@ -11,6 +13,7 @@ from dedup_assets.core.sources.facts import etag_of, modified_ns_of
 from dedup_assets.core.sources.folder import Folder
 from dedup_assets_tests.buckets import FlakyFileSystem, upload
 from dedup_assets_tests.chain import chain_in, dataset_folder
+from dedup_assets_tests.explorer.support import Page
 from dedup_assets_tests.pictures import photo, put, put_photos
 
 
@@ -218,3 +221,25 @@ def test_a_connection_lost_while_pairs_are_compared_stops_the_run_with_a_sentenc
     flaky(refuse(lambda what, path: what in ("cat", "info")))
     with pytest.raises(SourceError, match="does not answer any more"):
         chain.run()
+
+
+def test_the_explorer_shows_pictures_of_a_bucket_and_outlives_a_lost_connection(tmp_path, photos, flaky):
+    chain = chain_in(tmp_path, photos[1])
+    chain.run()
+    page, rows = Page(chain.store), chain.rows()
+    shown, other = (rows[image]["file_hash"] for image in ("001.png", "002.png"))
+    assert page.get(f"/original/{shown}").content == (tmp_path / "images" / "001.png").read_bytes()
+    assert page.get(f"/thumb/320/{shown}").headers["content-type"] == "image/jpeg"
+    flaky(refuse(lambda what, path: True))
+    assert page.get(f"/thumb/320/{shown}").status_code == 200  # kept in the store
+    assert page.get(f"/thumb/320/{other}").status_code == 404
+    assert page.get("/").status_code == 200
+
+
+def test_definitions_and_components_take_a_uri(tmp_path, photos):
+    target = f"{photos[0]}_cleaned"
+    defs = build_dedup_defs(photos[0], tmp_path / "store", dataset_target=target)
+    assert photos[0] in defs.resolve_job_def("deduplicate").description
+    component = DedupComponent(images=photos[0], store=str(tmp_path / "other"), dataset_target=target)
+    found = component.build_defs(SimpleNamespace(path=tmp_path))
+    assert photos[0] in found.resolve_job_def("deduplicate").description

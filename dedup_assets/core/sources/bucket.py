@@ -5,7 +5,7 @@ Credentials come from the environment as each service has it, or from fsspec's o
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,30 +132,29 @@ class BucketFile:
 
 
 def _walk(bucket: Bucket, filesystem: Any, root: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - an fsspec one
-    """Every entry that is not a folder, and every hidden folder; each folder is one request of its own.
+    """Every entry that is not a folder, and every hidden folder, level by level; each folder is a request of its own.
 
     fsspec's own `find` leaves out folders that it fails to list.
     """
+    folders = [root]
     with ThreadPoolExecutor(bucket.threads) as pool:
-        pending: dict[Future[list[dict[str, Any]]], str] = {pool.submit(_entries, bucket, filesystem, root): root}
-        try:
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    folder = pending.pop(future)
-                    entries = [entry for entry in future.result() if entry["name"].strip("/") != folder.strip("/")]
-                    if any(entry["name"].rpartition("/")[2] == STORE_MARK for entry in entries):
-                        if folder == root:
-                            raise NoImagesError(f"'{bucket}' is a store of this program; give the place of your images")
+        while folders:
+            below: list[str] = []
+            listed = pool.map(lambda folder: _entries(bucket, filesystem, folder), folders)
+            for folder, found in zip(folders, listed, strict=True):
+                entries = [(entry, entry["name"].strip("/")) for entry in found]
+                if any(name.rpartition("/")[2] == STORE_MARK for _, name in entries):
+                    if folder == root:
+                        raise NoImagesError(f"'{bucket}' is a store of this program; give the place of your images")
+                    continue
+                for entry, name in entries:
+                    if name == folder.strip("/"):  # some services list a folder in itself
                         continue
-                    for entry in entries:
-                        inner = entry["name"].rstrip("/")
-                        if entry["type"] == "directory" and not inner.rpartition("/")[2].startswith("."):
-                            pending[pool.submit(_entries, bucket, filesystem, inner)] = inner
-                        else:
-                            yield {**entry, "name": inner}
-        finally:
-            for future in pending:
-                future.cancel()
+                    if entry["type"] == "directory" and not name.rpartition("/")[2].startswith("."):
+                        below.append(entry["name"].rstrip("/"))
+                    else:
+                        yield {**entry, "name": name}
+            folders = below
 
 
 def _entries(bucket: Bucket, filesystem: Any, folder: str) -> list[dict[str, Any]]:  # noqa: ANN401
