@@ -73,6 +73,16 @@ def test_a_folder_of_more_objects_than_a_page_is_listed_whole(s3):
     assert files[0].modified_ns > 0
 
 
+def test_odd_keys_are_listed_as_they_are_and_read_back(s3):
+    for key in ("w ith%20?#.jpg", "deep/dir.jpg/a.jpg", "deep//no_path.jpg"):
+        s3.call_s3("put_object", Bucket="photos", Key=f"odd/{key}", Body=b"x")
+    s3.call_s3("put_object", Bucket="photos", Key="odd/deep/", Body=b"")  # the mark of a folder
+    listing = source_of("s3://photos/odd").listing()
+    assert [file.image_id for file in listing.files] == ["deep/dir.jpg/a.jpg", "w ith%20?#.jpg"]
+    assert listing.ignored == 2
+    assert {source_of("s3://photos/odd").file(file.image_id).read_bytes() for file in listing.files} == {b"x"}
+
+
 def test_a_bucket_that_is_not_there_is_no_empty_dataset(tmp_path, s3):
     with pytest.raises(NoImagesError, match=r"'s3://nowhere/x' does not exist, or holds nothing"):
         chain_in(tmp_path, "s3://nowhere/x").scan()

@@ -148,9 +148,8 @@ def _walk(bucket: Bucket, filesystem: Any, root: str) -> Iterator[dict[str, Any]
                         raise NoImagesError(f"'{bucket}' is a store of this program; give the place of your images")
                     continue
                 for entry, name in entries:
-                    if name == folder.strip("/"):  # some services list a folder in itself
-                        continue
-                    if entry["type"] == "directory" and not name.rpartition("/")[2].startswith("."):
+                    itself = name == folder.strip("/")  # the mark of an empty folder, or keys with // that have no path
+                    if entry["type"] == "directory" and not itself and not name.rpartition("/")[2].startswith("."):
                         below.append(entry["name"].rstrip("/"))
                     else:
                         yield {**entry, "name": name}
