@@ -8,15 +8,18 @@ from typing import Any, cast
 
 import dagster as dg
 
-from dedup_assets.core import schema, steps
+from dedup_assets.core import covered, schema, steps
 from dedup_assets.core.decisions import file_version, read_decisions
+from dedup_assets.core.drift import note_arrivals
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.report import nearest_pairs, removed_pairs
 from dedup_assets.core.run import Progress, Run
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
+from dedup_assets.core.thresholds_used import note_before, thresholds_used
 from dedup_assets.metadata import (
     SHOWN_PAIRS,
+    arrivals_metadata,
     counts_markdown,
     explorer_links,
     histogram_markdown,
@@ -110,6 +113,7 @@ def build_assets(
     def raw_images(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with readable_failures():
             done = steps.scan_images(project, run_of(context))
+            covered.note_scan(store, context.run.run_id)
         copies = done.readable - done.contents
         return _result(
             done,
@@ -192,7 +196,10 @@ def build_assets(
         config = context.op_execution_context.op_config
         with readable_failures():
             used = Thresholds(config[DUPLICATE_THRESHOLD.name], config[NEAR_DUPLICATE_THRESHOLD.name])
+            before = thresholds_used(store)
             done = steps.score_uniqueness(project, used, run_of(context))
+            note_before(store, before)
+            arrivals = note_arrivals(store, run_of(context))
         near = nearest_pairs(store, used.duplicate, used.near_duplicate, SHOWN_PAIRS)
         return _result(
             done,
@@ -202,6 +209,7 @@ def build_assets(
                 "unique": done.unique,
                 "duplicate_threshold": used.duplicate,
                 "near_duplicate_threshold": used.near_duplicate,
+                **arrivals_metadata(arrivals),
                 "histogram": histogram_markdown(store, schema.SCORES),
                 "nearest_pairs": pairs_markdown(project, near, ("image", "near duplicate")),
                 **explorer_links(store, f"grid?min=0&max={used.near_duplicate:g}"),
@@ -218,7 +226,9 @@ def build_assets(
     )
     def duplicates(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with readable_failures():
+            version = file_version(project.decisions_file)  # before they are read: what is written meanwhile is newer
             done = steps.collect_duplicates(project, run_of(context))
+            covered.note_decisions(store, context.run.run_id, version)
         shown = removed_pairs(store, SHOWN_PAIRS)
         return _result(
             done,
@@ -247,6 +257,7 @@ def build_assets(
     def deduplicated_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with readable_failures():
             done = steps.write_dataset(project, run_of(context))
+            covered.note_dataset(store, context.run.run_id)
         return _result(
             done,
             {

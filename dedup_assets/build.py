@@ -8,10 +8,12 @@ import dagster as dg
 from typing_extensions import Unpack
 
 from dedup_assets.assets import GROUP, build_assets
+from dedup_assets.automation import Automation, Chain, build_automation
 from dedup_assets.checks import build_checks
+from dedup_assets.core.drift import DRIFT_BOUND
 from dedup_assets.core.project import Project, ProjectSettings, project_of
 from dedup_assets.core.run import Progress
-from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
+from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, NONE, Thresholds
 from dedup_assets.core.sources.base import Source
 from dedup_assets.lease import lease_of
 
@@ -27,18 +29,35 @@ def build_dedup_defs(
     near_duplicate_threshold: float = NEAR_DUPLICATE_THRESHOLD.default,
     group_name: str = GROUP,
     owners: Sequence[str] = (),
+    automation: str | Automation = NONE,
+    cron: str | None = None,
+    timezone: str | None = None,
+    drift_bound: float = DRIFT_BOUND.default,
     **settings: Unpack[ProjectSettings],
 ) -> dg.Definitions:
     """The assets, checks and job that deduplicate the images of one folder, or of one bucket behind a URI.
 
     `store` defaults to $DEDUP_STORE, else ./dedup_store; `decisions` to decisions.csv in it. With a `key_prefix`
     several of these live in one deployment, each with a store of its own. Runs of one store share one Dagster pool.
-    `settings` are those of `ProjectSettings`. Raises SettingsError for settings out of range.
+    `automation` is none, eager, or schedule with a `cron` (and its `timezone`): see `Automation`. It is none by
+    default, so that loading a code location never starts work that nobody asked for. More than `drift_bound`
+    duplicates among new images make a warning. `settings` are those of `ProjectSettings`. Raises SettingsError for
+    settings out of range.
     """
     project = project_of(images, store, **settings)
     prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
     thresholds = Thresholds(duplicate_threshold, near_duplicate_threshold)
-    return defs_of(project, thresholds, key_prefix=prefix, group_name=group_name, owners=owners)
+    if not isinstance(automation, Automation):
+        automation = Automation(automation, cron, timezone)
+    return defs_of(
+        project,
+        thresholds,
+        key_prefix=prefix,
+        group_name=group_name,
+        owners=owners,
+        automation=automation,
+        drift_bound=DRIFT_BOUND.check(drift_bound),
+    )
 
 
 def defs_of(
@@ -48,10 +67,12 @@ def defs_of(
     key_prefix: Sequence[str] = (),
     group_name: str = GROUP,
     owners: Sequence[str] = (),
+    automation: Automation | None = None,
+    drift_bound: float = DRIFT_BOUND.default,
     on_progress: Progress | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> dg.Definitions:
-    """The assets, checks and job of one project."""
+    """The assets, checks, job and automation of one project."""
     pool = "dedup_store_" + hashlib.sha256(str(project.store.folder).encode()).hexdigest()[:8]
     assets = build_assets(
         project,
@@ -64,15 +85,20 @@ def defs_of(
         on_progress=on_progress,
         on_notice=on_notice,
     )
+    name = "_".join([*key_prefix, JOB])
     job = dg.define_asset_job(
-        "_".join([*key_prefix, JOB]),
+        name,
         selection=dg.AssetSelection.assets(*(asset for asset in assets if isinstance(asset, dg.AssetsDefinition))),
         description=f"Find and remove the duplicates of {project.images}",
     )
+    chain = Chain(project, name, [asset.key for asset in assets])
+    started_by = build_automation(chain, automation or Automation())
     return dg.Definitions(
         assets=assets,
-        asset_checks=build_checks(project, thresholds, key_prefix=key_prefix, pool=pool),
+        asset_checks=build_checks(project, thresholds, key_prefix=key_prefix, pool=pool, drift_bound=drift_bound),
         jobs=[job],
+        sensors=[starter for starter in started_by if isinstance(starter, dg.SensorDefinition)],
+        schedules=[starter for starter in started_by if isinstance(starter, dg.ScheduleDefinition)],
         resources={pool: lease_of(project.store.folder)},
         executor=dg.in_process_executor,
     )

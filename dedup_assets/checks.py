@@ -7,16 +7,23 @@ import dagster as dg
 
 from dedup_assets.assets import readable_failures
 from dedup_assets.core import schema
+from dedup_assets.core.drift import ALL, DRIFT_BOUND, Arrival, beyond, last_arrivals
 from dedup_assets.core.project import Project
 from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.label_checks import build_label_checks
+from dedup_assets.core.thresholds_used import thresholds_before, thresholds_used
 
 WARN = dg.AssetCheckSeverity.WARN
 
 
 def build_checks(
-    project: Project, thresholds: Thresholds, *, key_prefix: Sequence[str] = (), pool: str | None = None
+    project: Project,
+    thresholds: Thresholds,
+    *,
+    key_prefix: Sequence[str] = (),
+    pool: str | None = None,
+    drift_bound: float = DRIFT_BOUND.default,
 ) -> list[dg.AssetChecksDefinition]:
     """The checks for one project: blocking ones for the rules, warnings for what a person should look at."""
     store = project.store
@@ -37,7 +44,7 @@ def build_checks(
         @dg.multi_asset_check(name=op_name(f"{asset}_rules"), specs=specs, can_subset=True, pool=pool)
         def check_rules(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
             with readable_failures():
-                used, rows = _thresholds_used(project).duplicate, StoreRows(store)
+                used, rows = (thresholds_used(store) or Thresholds()).duplicate, StoreRows(store)
             for selected in sorted(context.selected_asset_check_keys, key=lambda key: key.name):
                 result = rules[selected.name].check(rows, used)
                 yield dg.AssetCheckResult(
@@ -68,16 +75,37 @@ def build_checks(
         )
 
     @dg.asset_check(
-        asset=key("uniqueness_scores"), pool=pool, description="The last run used this project's own thresholds."
+        asset=key("uniqueness_scores"),
+        pool=pool,
+        description="The last run used this project's own thresholds, and so did the one before.",
     )
     def thresholds_as_configured() -> dg.AssetCheckResult:
         with readable_failures():
-            used = _thresholds_used(project)
+            used, before = thresholds_used(store) or Thresholds(), thresholds_before(store)
+        words = [f"used {_both(used)}; configured are {_both(thresholds)}"]
+        if before and before != used:
+            words.append(f"the run before used {_both(before)}, so scores differ for that reason too")
         return dg.AssetCheckResult(
-            passed=used == thresholds,
+            passed=used == thresholds and before in (None, used), severity=WARN, description="; ".join(words)
+        )
+
+    @dg.asset_check(
+        asset=key("uniqueness_scores"),
+        pool=pool,
+        description=f"At most {drift_bound:.0%} of the new images are duplicates, in all and in each top folder.",
+    )
+    def few_duplicates_among_new_images() -> dg.AssetCheckResult:
+        arrivals = last_arrivals(store)
+        over = beyond(arrivals, drift_bound)
+        shares = [f"{entry.duplicates:,} of {entry.images:,} in {entry.name} ({entry.share:.0%})" for entry in over]
+        new = arrivals[0] if arrivals else Arrival(ALL, 0, 0)
+        return dg.AssetCheckResult(
+            passed=not over,
             severity=WARN,
-            description=f"used {used.duplicate:g} and {used.near_duplicate:g}; configured are "
-            f"{thresholds.duplicate:g} and {thresholds.near_duplicate:g}",
+            description=f"more than {drift_bound:.0%} of the latest new images are duplicates: {', '.join(shares[:5])}"
+            if over
+            else f"{new.duplicates:,} of the latest {new.images:,} new images are duplicates",
+            metadata={"bound": drift_bound, "new_duplicate_share": new.share},
         )
 
     @dg.asset_check(asset=key("duplicates"), pool=pool, description="Near duplicates have been looked at by a person.")
@@ -107,11 +135,13 @@ def build_checks(
             else "every decision has its picture",
         )
 
-    warnings_ = [all_images_readable, thresholds_as_configured, near_duplicates_reviewed, decisions_have_images]
+    warnings_ = [
+        *(all_images_readable, thresholds_as_configured, few_duplicates_among_new_images),
+        *(near_duplicates_reviewed, decisions_have_images),
+    ]
     labels = build_label_checks(project, key, pool)
     return [rule_checks("uniqueness_scores"), rule_checks("duplicates"), *warnings_, *labels]
 
 
-def _thresholds_used(project: Project) -> Thresholds:
-    step = project.store.step("uniqueness_scores")
-    return Thresholds(**json.loads(step.settings)["thresholds"]) if step else Thresholds()
+def _both(thresholds: Thresholds) -> str:
+    return f"{thresholds.duplicate:g} and {thresholds.near_duplicate:g}"

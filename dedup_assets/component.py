@@ -8,10 +8,13 @@ from dedup_assets.build import build_dedup_defs
 from dedup_assets.core.datasets import DatasetRecipe
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER
 from dedup_assets.core.engines.base import LOCAL
+from dedup_assets.core.drift import DRIFT_BOUND
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
     ANNOTATIONS_HELP,
+    AUTOMATION_HELP,
+    CRON_HELP,
     DATASET_DESCRIPTION_HELP,
     DATASET_NAME_HELP,
     DATASET_TARGET_HELP,
@@ -31,12 +34,14 @@ from dedup_assets.core.settings import (
     LEAKAGE_POLICIES,
     MAX_PIXELS_SETTING,
     NEAR_DUPLICATE_THRESHOLD,
+    NONE,
     PLACEMENT_HELP,
     PROTECT_HELP,
     REFERENCE_HELP,
     SECOND_STAGE_HELP,
     SPLIT_PRIORITY_HELP,
     STORE_HELP,
+    TIMEZONE_HELP,
     WORKERS_HELP,
 )
 from dedup_assets.core.sources import is_uri
@@ -55,6 +60,7 @@ class DedupScaffolder(dg.Scaffolder):
             "owners": ["team:data"],
             "duplicate_threshold": DUPLICATE_THRESHOLD.default,
             "near_duplicate_threshold": NEAR_DUPLICATE_THRESHOLD.default,
+            "automation": NONE,
         }
         dg.scaffold_component(request, attributes)
 
@@ -108,6 +114,12 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     max_pixels: int = Field(default=MAX_PIXELS, ge=1, description=MAX_PIXELS_SETTING.help)
     workers: int | None = Field(default=None, ge=1, description=WORKERS_HELP)
     engine: str = Field(default=LOCAL, description=ENGINE_HELP)
+    automation: str = Field(default=NONE, description=AUTOMATION_HELP)
+    cron: str | None = Field(default=None, description=CRON_HELP)
+    timezone: str | None = Field(default=None, description=TIMEZONE_HELP)
+    drift_bound: float = Field(
+        default=DRIFT_BOUND.default, ge=DRIFT_BOUND.minimum, le=DRIFT_BOUND.maximum, description=DRIFT_BOUND.help
+    )
     group_name: str = Field(default=GROUP, description="Asset group shown in the Dagster UI.")
     owners: list[str] = Field(
         default_factory=list, description="Owners of the assets: e-mail addresses or 'team:NAME'."
@@ -143,6 +155,10 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
             max_pixels=self.max_pixels,
             workers=self.workers,
             engine=self.engine,
+            automation=self.automation,
+            cron=self.cron,
+            timezone=self.timezone,
+            drift_bound=self.drift_bound,
             group_name=self.group_name,
             owners=self.owners,
         )

@@ -1,9 +1,20 @@
-"""The code location of workspace.yaml: one dataset, named by $DEDUP_IMAGES and $DEDUP_STORE."""
+"""The code location of workspace.yaml: one dataset, named by $DEDUP_IMAGES and $DEDUP_STORE.
+
+$DEDUP_AUTOMATION is none, eager or schedule; $DEDUP_CRON and $DEDUP_TIMEZONE are the schedule's.
+"""
 
 import os
 
 from dedup_assets.build import build_dedup_defs
+from dedup_assets.core.settings import NONE
 
 IMAGES_VARIABLE = "DEDUP_IMAGES"
+AUTOMATION_VARIABLE, CRON_VARIABLE, TIMEZONE_VARIABLE = "DEDUP_AUTOMATION", "DEDUP_CRON", "DEDUP_TIMEZONE"
 
-defs = build_dedup_defs(images=os.environ.get(IMAGES_VARIABLE) or "images", owners=["team:data"])
+defs = build_dedup_defs(
+    images=os.environ.get(IMAGES_VARIABLE) or "images",
+    owners=["team:data"],
+    automation=os.environ.get(AUTOMATION_VARIABLE) or NONE,
+    cron=os.environ.get(CRON_VARIABLE) or None,
+    timezone=os.environ.get(TIMEZONE_VARIABLE) or None,
+)

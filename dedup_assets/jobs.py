@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from dedup_assets.automation import DECISIONS_CHANGED
 from dedup_assets.build import JOB, defs_of
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Progress
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
 
-APPLY_DECISIONS = ("duplicates", "deduplicated_dataset")
+APPLY_DECISIONS = DECISIONS_CHANGED
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from dedup_assets.core.drift import ALL, Arrival
 from dedup_assets.core.exploring.thumbnails import thumbnail
 from dedup_assets.core.project import Project
 from dedup_assets.core.report import Bar, ShownPair, histogram
@@ -16,6 +17,7 @@ from dedup_assets.core.store import Store
 SHOWN_PAIRS = 8  # pictures lie in the event log, so few and small
 _SIDE = 112
 _BAR_WIDTH = 40
+_SHOWN_FOLDERS = 30  # those with most new images; all of them are in the table arrivals
 _TYPES = {"VARCHAR": "string", "BIGINT": "int", "INTEGER": "int", "DOUBLE": "float", "TIMESTAMP": "timestamp"}
 
 
@@ -31,6 +33,20 @@ def table_metadata(store: Store, table: Table, rows: int) -> dict[str, dg.Metada
         "dagster/table_name": dg.MetadataValue.text(f"{store.database.stem}.main.{table.name}"),
         "dagster/uri": dg.MetadataValue.text(str(store.database)),
     }
+
+
+def arrivals_metadata(arrivals: Sequence[Arrival]) -> dict[str, float]:
+    """Numbers that Dagster plots from run to run: new images, and the share of duplicates among them by top folder.
+
+    A folder without new images has no share, so no point in the plot.
+    """
+    together = next((entry for entry in arrivals if entry.folder == ALL), Arrival(ALL, 0, 0))
+    numbers: dict[str, float] = {"new_images": together.images, "new_duplicates": together.duplicates}
+    if together.images:
+        numbers["new_duplicate_share"] = round(together.share, 6)
+    folders = sorted((entry for entry in arrivals if entry.folder != ALL), key=lambda entry: -entry.images)
+    shown = folders[:_SHOWN_FOLDERS]
+    return numbers | {f"new_duplicate_share/{entry.folder}": round(entry.share, 6) for entry in shown}
 
 
 def histogram_markdown(store: Store, table: Table) -> dg.MarkdownMetadataValue:

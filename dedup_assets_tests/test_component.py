@@ -111,6 +111,21 @@ def test_the_attributes_of_the_component_reach_the_assets(tmp_path):
     assert defs.resolve_job_def("zoo_deduplicate")
 
 
+def test_the_automation_of_the_component_is_a_sensor_or_a_schedule(tmp_path):
+    _, defs, _ = load(tmp_path, key_prefix=["zoo"], automation="eager")
+    assert [sensor.name for sensor in defs.sensors] == ["zoo_deduplicate_when_changed"]
+    _, defs, _ = load(tmp_path, automation="schedule", cron="0 6 * * *", timezone="Europe/Berlin")
+    assert [schedule.cron_schedule for schedule in defs.schedules] == ["0 6 * * *"]
+    _, defs, _ = load(tmp_path)
+    assert not defs.sensors
+    assert not defs.schedules
+
+
+def test_an_automation_that_does_not_hold_together_is_one_sentence(tmp_path):
+    with pytest.raises(Exception, match="automation is 'schedule' but there is no cron"):
+        load(tmp_path, automation="schedule")
+
+
 def test_every_attribute_of_the_component_explains_itself():
     fields = DedupComponent.model_fields
     assert not [name for name, field in fields.items() if not field.description]

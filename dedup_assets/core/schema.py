@@ -305,6 +305,21 @@ note VARCHAR what it did, in words
 """
     ),
 )
+ARRIVALS = Table(
+    "arrivals",
+    "The new images of every scoring that had any, in all and by top folder, and how many of them are duplicates.",
+    _columns(
+        """
+folder VARCHAR the top folder; empty for all together, '.' for files in none
+images BIGINT new images
+duplicates BIGINT of these
+share DOUBLE duplicates / images
+is_first BOOLEAN there were no images before
+run_id VARCHAR Dagster run that scored them
+seen_until TIMESTAMP latest first_seen_at among them, UTC
+"""
+    ),
+)
 STEPS = Table(
     "steps",
     "The last completed run of each step: what went in, what came out.",
@@ -325,4 +340,5 @@ META = Table("meta", "Facts about the store.", _columns("key VARCHAR which fact\
 TABLES = (
     *(IMAGES, FILE_FACTS, CONTENT_PAIRS, CONTENT_NEAREST, PAIRS, SCORES, TAGS, REMOVALS, DECISIONS, DATASETS),
     *(ANNOTATIONS, LABELS, CATEGORIES, LABEL_CONFLICTS, EVENTS, STEPS, META),
+    *(EVENTS, ARRIVALS, STEPS, META),
 )

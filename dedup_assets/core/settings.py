@@ -117,6 +117,14 @@ PLACEMENT_HELP = (
     "where the images or the dataset are in a bucket."
 )
 ENGINE_HELP = "What does the work that grows with the images: local, the cores of this machine."
+NONE, EAGER, SCHEDULE = "none", "eager", "schedule"
+AUTOMATIONS = (NONE, EAGER, SCHEDULE)
+AUTOMATION_HELP = (
+    "What starts runs: 'none' (the default: nothing runs until a person says so), 'eager' (one run for every change of "
+    "the images or the decisions), or 'schedule' (the whole chain, by the cron)."
+)
+CRON_HELP = "When automation is 'schedule': five fields, such as \"0 6 * * *\" for every day at six."
+TIMEZONE_HELP = "Timezone of the cron, such as 'Europe/Berlin'; UTC when not given."
 WORKERS_HELP = "Threads that decode images; all cores when not given."
 
 

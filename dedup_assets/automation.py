@@ -1,0 +1,156 @@
+"""Runs that start by themselves: when something changed, or by the clock.
+
+`eager` is a sensor of our own, not AutomationCondition.eager(): that condition forgets an observation made while a run
+of the asset is under way (the run's end counts as its answer, though the run may have listed the folder before the
+change), and answers again a change that a run started by hand has dealt with already. The sensor asks the store
+what the dataset stands for, so one change leads to one run, whoever starts it; `core/changes.py` holds the rule, and
+the run key keeps a tick that is evaluated twice from starting two.
+
+A run that fails is not started again until something changes: the same files and the same decisions would fail again.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from dedup_assets.core.changes import Due, Memory, Sight, judge, look
+from dedup_assets.core.covered import covered
+from dedup_assets.core.errors import SettingsError
+from dedup_assets.core.project import Project
+from dedup_assets.core.settings import AUTOMATIONS, EAGER, NONE, SCHEDULE
+
+TAG = "dedup_assets/started_by"
+DECISIONS_CHANGED = ("duplicates", "deduplicated_dataset")
+_WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
+_GOING = (*_WAITING, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+
+
+@dataclass(frozen=True, slots=True)
+class Automation:
+    """`mode`: none, eager or schedule, which needs a `cron`. `timezone`: of the cron, UTC when not given.
+
+    `look_every_seconds`: how often eager looks at the folder. Raises SettingsError for what does not go together.
+    """
+
+    mode: str = NONE
+    cron: str | None = None
+    timezone: str | None = None
+    look_every_seconds: int = 30
+
+    def __post_init__(self) -> None:
+        if self.mode not in AUTOMATIONS:
+            raise SettingsError(f"automation is '{self.mode}'; it must be one of {', '.join(AUTOMATIONS)}")
+        if self.mode == SCHEDULE and not self.cron:
+            raise SettingsError("automation is 'schedule' but there is no cron; add one, such as cron: \"0 6 * * *\"")
+        if self.mode != SCHEDULE and (self.cron or self.timezone):
+            name, value = ("cron", self.cron) if self.cron else ("timezone", self.timezone)
+            raise SettingsError(
+                f"{name} is '{value}' but automation is '{self.mode}'; set automation to 'schedule' or leave {name} out"
+            )
+        if self.timezone:
+            try:
+                ZoneInfo(self.timezone)
+            except (ValueError, OSError) as error:
+                raise SettingsError(
+                    f"timezone '{self.timezone}' is not known; give one such as 'Europe/Berlin' or leave it out for UTC"
+                ) from error
+        if self.cron:
+            try:
+                dg.ScheduleDefinition(name="check", job_name="check", cron_schedule=self.cron)
+            except dg.DagsterInvalidDefinitionError as error:
+                raise SettingsError(
+                    f"cron '{self.cron}' is not a cron schedule; give five fields, such as \"0 6 * * *\" for every day "
+                    "at six"
+                ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The project of a chain, the name of the job that runs it, and the keys of its assets, its sources included."""
+
+    project: Project
+    job: str
+    keys: Sequence[dg.AssetKey]
+
+    def key(self, name: str) -> dg.AssetKey:
+        """The key of an asset, with the prefix."""
+        return next(key for key in self.keys if key.path[-1] == name)
+
+    def runs(self, instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus]) -> list[str]:
+        """The ids of the runs that make any of the assets, started in whatever way."""
+        runs = instance.get_runs(filters=dg.RunsFilter(statuses=list(statuses)))
+        return [run.run_id for run in runs if run.job_name == self.job or set(run.asset_selection or ()) & {*self.keys}]
+
+    def busy(self, instance: dg.DagsterInstance) -> str | None:
+        """A sentence while a run goes on that may cover what has changed."""
+        going = self.runs(instance, _GOING)
+        if going:
+            return f"run {going[0][:8]} goes on and may cover the change; waiting for it to end"
+        if self.project.store.lease().busy():
+            return "a run outside this deployment is using the store; waiting for it to end"
+        return None
+
+
+def build_automation(chain: Chain, automation: Automation) -> list[dg.SensorDefinition | dg.ScheduleDefinition]:
+    """The sensor or the schedule that starts the job; nothing for `none`. It is on once it is loaded."""
+    if automation.mode == EAGER:
+        return [_sensor(chain, automation)]
+    return [_schedule(chain, automation)] if automation.mode == SCHEDULE else []
+
+
+def _sensor(chain: Chain, automation: Automation) -> dg.SensorDefinition:
+    project = chain.project
+
+    @dg.sensor(
+        name=f"{chain.job}_when_changed",
+        job_name=chain.job,
+        minimum_interval_seconds=automation.look_every_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"One run when the images under {project.images} change, one of {' and '.join(DECISIONS_CHANGED)} "
+        "when the decisions do. Half-copied files are let settle first.",
+    )
+    def when_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        memory = Memory.of(context.cursor)
+        if memory.rests(time.time()):
+            return dg.SkipReason(f"listing the images took {memory.seconds:.0f} seconds; resting before the next look")
+        sight, stands = look(project), covered(project.store)
+        memory, due, why = judge(memory, sight, stands, time.time(), lambda: chain.busy(context.instance))
+        if due is Due.NOTHING:
+            return dg.SensorResult(skip_reason=why, cursor=memory.text)
+        context.log.info(why)
+        selection = [chain.key(name) for name in DECISIONS_CHANGED] if due is Due.DECISIONS else None
+        tags = {TAG: EAGER, "dedup_assets/because": due.value}
+        request = dg.RunRequest(run_key=memory.key, asset_selection=selection, tags=tags)
+        return dg.SensorResult([request], cursor=memory.text, asset_events=_observations(chain, sight))
+
+    return when_changed
+
+
+def _observations(chain: Chain, sight: Sight) -> list[dg.AssetObservation]:
+    """What was seen, so that the UI shows the sources as they are."""
+    versions = {"image_folder": sight.state.images, "review_decisions": sight.state.decisions}
+    return [
+        dg.AssetObservation(chain.key(name), tags={"dagster/data_version": version})
+        for name, version in versions.items()
+    ]
+
+
+def _schedule(chain: Chain, automation: Automation) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{chain.job}_on_schedule",
+        job_name=chain.job,
+        cron_schedule=str(automation.cron),
+        execution_timezone=automation.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="The whole chain by the clock; where nothing is new its steps do nothing.",
+    )
+    def on_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        waiting = chain.runs(context.instance, _WAITING)
+        if waiting:
+            return dg.SkipReason(f"run {waiting[0][:8]} has not begun yet and will do the same")
+        return dg.RunRequest(tags={TAG: SCHEDULE})
+
+    return on_schedule
