@@ -320,7 +320,7 @@ def test_the_schedule_runs_the_whole_chain_on_its_cron(tmp_path):
     job = defs.resolve_job_def("deduplicate")
     instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
     assert tick().run_requests
-    instance.create_run_for_job(job, status=dg.DagsterRunStatus.QUEUED)
+    instance.create_run_for_job(job, status=dg.DagsterRunStatus.NOT_STARTED)
     assert tick().run_requests == []
     assert "has not begun yet" in tick().skip_message
 
