@@ -7,8 +7,8 @@ from dedup_assets.assets import GROUP
 from dedup_assets.build import build_dedup_defs
 from dedup_assets.core.datasets import DatasetRecipe
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER
-from dedup_assets.core.engines.base import LOCAL
 from dedup_assets.core.drift import DRIFT_BOUND
+from dedup_assets.core.engines.base import LOCAL
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
