@@ -53,7 +53,7 @@ class Automation:
         if self.timezone:
             try:
                 ZoneInfo(self.timezone)
-            except (ValueError, OSError) as error:
+            except (KeyError, ValueError, OSError) as error:
                 raise SettingsError(
                     f"timezone '{self.timezone}' is not known; give one such as 'Europe/Berlin' or leave it out for UTC"
                 ) from error
