@@ -11,8 +11,8 @@ from dedup_assets.core.drift import ALL, DRIFT_BOUND, Arrival, beyond, last_arri
 from dedup_assets.core.project import Project
 from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.label_checks import build_label_checks
 from dedup_assets.core.thresholds_used import thresholds_before, thresholds_used
+from dedup_assets.label_checks import build_label_checks
 
 WARN = dg.AssetCheckSeverity.WARN
 
