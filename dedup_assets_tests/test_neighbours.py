@@ -1,6 +1,7 @@
 """The join against every pair worked out one by one; and that blocks, views and ties do not change the answer."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,12 +192,12 @@ def test_progress_ends_at_the_number_of_rows(small_blocks):
 def test_products_are_exact_whatever_multiplies(dimension):
     one, other = np.random.default_rng(0).integers(-127, 128, (2, 40, dimension)).astype(np.int8)
     truth = one.astype(np.int64) @ other.astype(np.int64).T
-    for multiply in (products._floats(dimension), products._integers):
+    for multiply in (products.floats(dimension), products.INTEGERS):
         assert (multiply(one, other) == truth).all()
-    assert (products._floats(dimension)(one[:1] * 0 + 127, one[:1] * 0 + 127) == dimension * 127**2).all()
+    assert (products.floats(dimension)(one[:1] * 0 + 127, one[:1] * 0 + 127) == dimension * 127**2).all()
 
 
-@pytest.mark.parametrize("multiply", [products._float32, products._integers])
+@pytest.mark.parametrize("multiply", [products.FLOAT32, products.INTEGERS])
 def test_every_way_to_multiply_gives_the_same_join(multiply, monkeypatch, small_blocks):
     monkeypatch.setattr(search, "multiplier", lambda *_: multiply)
     check_join(vectors(300, views=3), Calibration(), 0.12)
@@ -239,10 +240,11 @@ def test_a_join_that_takes_up_an_earlier_one_finds_what_a_full_one_finds(old, go
 def test_a_join_that_takes_up_an_earlier_one_multiplies_only_what_is_new(monkeypatch):
     multiplied = []
 
-    def multiply(rows, columns):
+    def product(rows, columns):
         multiplied.append(len(rows) * len(columns))
-        return products._float32(rows, columns)
+        return products.FLOAT32.product(rows, columns)
 
+    multiply = replace(products.FLOAT32, product=product)
     monkeypatch.setattr(search, "multiplier", lambda *_: multiply)
     stored, reach = vectors(1000, views=3, dimension=24), Reach(Calibration(), 0.05)
     full = join(stored, reach)

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 Int8 = NDArray[np.int8]
 Products = NDArray[Any]  # (rows, columns), whole numbers; int32, or floats that hold them exactly
-Multiply = Callable[[Int8, Int8], Products]
+Prepared = NDArray[Any]
 
 TILE_ROWS, TILE_COLUMNS = 512, 1024  # whose products fit a core's own cache
 
@@ -20,50 +21,61 @@ _WORTH_LOADING_TORCH = 3e11  # multiplications; below, importing it takes longer
 _PROBE = 512
 
 
-def multiplier(dimension: int, multiplications: float) -> Multiply:
-    """What multiplies (m, d) by (n, d) into (m, n), fastest on this machine for so many `multiplications` in all."""
+@dataclass(frozen=True, slots=True)
+class Multiplier:
+    """`product` of two `prepared` arrays, (m, d) and (n, d), is (m, n) whole numbers."""
+
+    prepared: Callable[[Int8], Prepared]
+    product: Callable[[Prepared, Prepared], Products]
+
+    def __call__(self, rows: Int8, columns: Int8) -> Products:
+        """The product of (m, d) and (n, d) int8."""
+        return self.product(self.prepared(rows), self.prepared(columns))
+
+
+def multiplier(dimension: int, multiplications: float) -> Multiplier:
+    """What multiplies fastest on this machine, for so many `multiplications` in all."""
     if "torch" not in sys.modules and multiplications < _WORTH_LOADING_TORCH:
-        return _floats(dimension)
-    return _integers if _integers_are_faster(dimension) else _floats(dimension)
+        return floats(dimension)
+    return INTEGERS if _integers_are_faster(dimension) else floats(dimension)
 
 
-def _floats(dimension: int) -> Multiply:
+def floats(dimension: int) -> Multiplier:
     """Products of whole numbers in floats wide enough that every sum is exact, in any order of summation."""
-    return _float32 if dimension * 127**2 <= _FLOAT32_HOLDS else _float64
+    return FLOAT32 if dimension * 127**2 <= _FLOAT32_HOLDS else FLOAT64
 
 
-def _float32(rows: Int8, columns: Int8) -> Products:
-    return np.asarray(rows.astype(np.float32) @ columns.astype(np.float32).T)
+def _of_floats(rows: Prepared, columns: Prepared) -> Products:
+    return np.asarray(rows @ columns.T)
 
 
-def _float64(rows: Int8, columns: Int8) -> Products:
-    return np.asarray(rows.astype(np.float64) @ columns.astype(np.float64).T)
-
-
-def _integers(rows: Int8, columns: Int8) -> Products:
-    """By the processor's int8 instructions, through torch."""
+def _of_integers(rows: Prepared, columns: Prepared) -> Products:
     import torch
 
-    products = torch._int_mm(torch.from_numpy(rows), torch.from_numpy(columns).T)
-    return np.asarray(products.numpy())
+    return np.asarray(torch._int_mm(torch.from_numpy(rows), torch.from_numpy(columns).T).numpy())
+
+
+FLOAT32 = Multiplier(lambda vectors: vectors.astype(np.float32), _of_floats)
+FLOAT64 = Multiplier(lambda vectors: vectors.astype(np.float64), _of_floats)
+INTEGERS = Multiplier(np.ascontiguousarray, _of_integers)  # the processor's int8 instructions, through torch
 
 
 @lru_cache
 def _integers_are_faster(dimension: int) -> bool:
     """Whether torch multiplies int8 exactly here, and faster than floats are: not every processor can."""
-    values = np.random.default_rng(0).integers(-127, 128, (2, _PROBE, dimension)).astype(np.int8)
-    floats = _floats(dimension)
+    one, other = np.random.default_rng(0).integers(-127, 128, (2, _PROBE, dimension)).astype(np.int8)
     try:
-        exact = np.array_equal(_integers(values[0], values[1]), _float64(values[0], values[1]))
+        exact = np.array_equal(INTEGERS(one, other), FLOAT64(one, other))
     except (AttributeError, RuntimeError, ImportError):
         return False
-    return exact and _least_seconds(_integers, values) < _least_seconds(floats, values)
+    return exact and _least_seconds(INTEGERS, one, other) < _least_seconds(floats(dimension), one, other)
 
 
-def _least_seconds(multiply: Multiply, values: Int8) -> float:
+def _least_seconds(multiply: Multiplier, one: Int8, other: Int8) -> float:
+    rows, columns = multiply.prepared(one), multiply.prepared(other)
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        multiply(values[0], values[1])
+        multiply.product(rows, columns)
         seconds.append(time.perf_counter() - start)
     return min(seconds)

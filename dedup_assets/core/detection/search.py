@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.embedders import Calibration
-from dedup_assets.core.detection.products import TILE_COLUMNS, TILE_ROWS, Int8, Multiply, multiplier
+from dedup_assets.core.detection.products import TILE_COLUMNS, TILE_ROWS, Int8, Multiplier, Prepared, multiplier
 
 Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
@@ -70,10 +70,11 @@ class PairSearch:
         found: list[Indices] = []
         kept: list[Indices] = []
         multiply = self._multiply()
+        full = multiply.prepared(self._full)
         for start in range(*strip, TILE_ROWS):
             rows = self.rows[start : min(start + TILE_ROWS, strip[1])]
             views = np.ascontiguousarray(self.vectors[rows].swapaxes(0, 1))
-            for keys in self._offered(multiply, rows, views, start):
+            for keys in self._offered(multiply, rows, views, full, start):
                 found.append(keys)
                 if sum(map(len, found)) > _HELD:
                     kept.append(self._inside(found))
@@ -82,16 +83,19 @@ class PairSearch:
         first, second = np.divmod(np.unique(np.concatenate(kept)), count)
         return first, second
 
-    def _multiply(self) -> Multiply:
+    def _multiply(self) -> Multiplier:
         views, dimension = self.vectors.shape[1:]
         return multiplier(dimension, float(len(self.rows)) * len(self.columns) * views * dimension)
 
-    def _offered(self, multiply: Multiply, rows: Indices, views: Int8, start: int) -> Iterator[Indices]:
+    def _offered(
+        self, multiply: Multiplier, rows: Indices, views: Int8, full: Prepared, start: int
+    ) -> Iterator[Indices]:
         """Keys of the pairs that may be inside, tile by tile, some of them more than once."""
         full_cosine = self.reach.calibration.cosine(self.reach.full_limit)
         view_cosine = self.reach.calibration.cosine(self.reach.view_limit)
         least = [cosine - _SLACK for cosine in (min(full_cosine, view_cosine), *[view_cosine] * (len(views) - 1))]
         norms = np.sqrt((views.astype(np.int32) ** 2).sum(axis=2))
+        queries = [multiply.prepared(view) for view in views]
         for at in range(0, len(self.columns), TILE_COLUMNS):
             tile = slice(at, at + TILE_COLUMNS)
             lowest, highest = _span(self._norms[tile])
@@ -99,7 +103,7 @@ class PairSearch:
             for view in range(self.first_view, len(views)):
                 if view == 0 and self.mutual and at + TILE_COLUMNS <= start:
                     continue
-                products = multiply(views[view], self._full[tile])
+                products = multiply.product(queries[view], full[tile])
                 bar = least[view] * norms[view] * (lowest if least[view] > 0 else highest)
                 if least[view] > 0:
                     bar[norms[view] == 0] = np.inf
@@ -162,22 +166,25 @@ class NearestSearch:
         """(k,) the nearest of each row of the strip (-1: none) and its cosine (-inf); of equal ones the lower row."""
         dimension = self.full.shape[1]
         multiply = multiplier(dimension, float(len(self.rows)) * len(self.columns) * dimension)
+        columns = multiply.prepared(self._sorted)
         nearest = np.full(strip[1] - strip[0], -1, np.int64)
         cosine = np.full(len(nearest), -np.inf)
         for start in range(*strip, TILE_ROWS):
             part = slice(start - strip[0], min(start + TILE_ROWS, strip[1]) - strip[0])
             rows = self.rows[start : start + TILE_ROWS][: part.stop - part.start]
-            self._look(multiply, rows, nearest[part], cosine[part])
+            self._look(multiply, rows, columns, nearest[part], cosine[part])
         return nearest, cosine
 
-    def _look(self, multiply: Multiply, rows: Indices, nearest: Indices, cosine: Distances) -> None:
+    def _look(
+        self, multiply: Multiplier, rows: Indices, columns: Prepared, nearest: Indices, cosine: Distances
+    ) -> None:
         """Fill in `nearest` and `cosine` for some rows."""
-        queries = np.ascontiguousarray(self.full[rows])
+        queries = multiply.prepared(self.full[rows])
         norms = np.maximum(np.sqrt(self._squares[rows]), 1.0)
         barred_row, barred_column = self._barred(rows)
         for at in range(0, len(self.columns), TILE_COLUMNS):
             tile = slice(at, at + TILE_COLUMNS)
-            products = multiply(queries, self._sorted[tile])
+            products = multiply.product(queries, columns[tile])
             none = np.iinfo(np.int32).min
             here = slice(*np.searchsorted(barred_column, (at, at + TILE_COLUMNS)))
             products[barred_row[here], barred_column[here] - at] = none
