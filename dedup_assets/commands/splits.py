@@ -25,9 +25,8 @@ def leakage(output: Path | None, store: Path | None, as_json: bool) -> None:
     """Show pictures that are in two splits, such as train and test, and those twice in one."""
     from dedup_assets.core import leakage as core
     from dedup_assets.core.export import write_export
-    from dedup_assets.core.published import for_reading
 
-    report = core.leakage(for_reading(existing(store)))
+    report = core.leakage(existing(store))
     if output:
         write_export(core.leak_rows(report), output)
     if as_json:

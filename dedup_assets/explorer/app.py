@@ -13,12 +13,24 @@ from starlette.routing import Mount, Route
 
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.store import Store
-from dedup_assets.explorer import audit, collections, grid, image, overview, pictures, review, run, whatif
+from dedup_assets.explorer import (
+    audit,
+    collections,
+    grid,
+    image,
+    labels,
+    leaks,
+    overview,
+    pictures,
+    review,
+    run,
+    whatif,
+)
 from dedup_assets.explorer.pages import failed, missing, static_files
 from dedup_assets.explorer.security import Guard
 from dedup_assets.explorer.state import Explorer, explorer_of
 
-_NOUNS = (overview, grid, image, review, collections, whatif, audit, run, pictures)
+_NOUNS = (overview, grid, image, review, collections, whatif, labels, leaks, audit, run, pictures)
 
 
 def create_app(store: Store, *, hosts: Collection[str] = ()) -> Starlette:

@@ -19,6 +19,8 @@ PAGES = (
     ("/review", "Review"),
     ("/collections", "Collections"),
     ("/whatif", "What if"),
+    ("/labels", "Labels"),
+    ("/leakage", "Leakage"),
     ("/audit", "Audit"),
 )
 
