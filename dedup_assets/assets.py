@@ -12,7 +12,9 @@ from dedup_assets.core import covered, schema, steps
 from dedup_assets.core.decisions import file_version, read_decisions
 from dedup_assets.core.drift import note_arrivals
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.folder_changes import compared
 from dedup_assets.core.project import Project
+from dedup_assets.core.published import for_reading
 from dedup_assets.core.report import nearest_pairs, removed_pairs
 from dedup_assets.core.run import Progress, Run
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
@@ -24,6 +26,7 @@ from dedup_assets.metadata import (
     explorer_links,
     histogram_markdown,
     pairs_markdown,
+    removals_markdown,
     table_metadata,
 )
 
@@ -89,9 +92,18 @@ def build_assets(
         def image_folder() -> dg.ObserveResult:
             with readable_failures():
                 listing = project.images.listing()
+                changes, to_read = compared(listing, for_reading(store).read(schema.IMAGES), project.max_pixels)
             return dg.ObserveResult(
                 data_version=dg.DataVersion(listing.version),
-                metadata={"files": len(listing.files), "other_files": listing.ignored, "folder": _path(project.images)},
+                metadata={
+                    "files": len(listing.files),
+                    "other_files": listing.ignored,
+                    "new_since_last_run": len(changes.new),
+                    "changed_since_last_run": len(changes.changed),
+                    "vanished_since_last_run": len(changes.vanished),
+                    "files_to_read": to_read,
+                    "folder": _path(project.images),
+                },
             )
 
         @source("review_decisions", "Reviewed decisions about near duplicates: keep, remove, discard, not_duplicate.")
@@ -240,6 +252,7 @@ def build_assets(
                 "decisions": done.decisions,
                 "decisions_without_image": done.decisions_without_image,
                 "near_pairs_waiting_for_review": done.waiting_pairs,
+                "newly_removed_images": removals_markdown(store, context.run.run_id),
                 "removed_beside_keeper": pairs_markdown(project, shown, ("stays", "removed")),
                 "decisions_file": _path(project.decisions_file),
                 **explorer_links(store, "review"),

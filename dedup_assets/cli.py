@@ -6,13 +6,13 @@ import sys
 import click
 
 from dedup_assets import __version__
-from dedup_assets.commands import asking, looking, planning, running, splits, tracing
+from dedup_assets.commands import asking, caring, looking, planning, running, splits, tracing
 from dedup_assets.core.errors import DedupError
 
 COMMANDS = (
     *(running.run, running.demo, planning.plan),
     *(asking.why, asking.status, asking.export, splits.leakage),
-    *(tracing.history, tracing.diff, tracing.rollback),
+    *(tracing.history, tracing.diff, tracing.rollback, caring.doctor),
     *(looking.explore, looking.calibrate),
 )
 

@@ -8,13 +8,15 @@ import dagster as dg
 
 from dedup_assets.core.drift import ALL, Arrival
 from dedup_assets.core.exploring.thumbnails import thumbnail
+from dedup_assets.core.grounds import why_gone
 from dedup_assets.core.project import Project
 from dedup_assets.core.report import Bar, ShownPair, histogram
-from dedup_assets.core.schema import IMAGES, Table
+from dedup_assets.core.schema import IMAGES, REMOVALS, Table
 from dedup_assets.core.settings import EXPLORER_PORT
 from dedup_assets.core.store import Store
 
 SHOWN_PAIRS = 8  # pictures lie in the event log, so few and small
+_SHOWN_REMOVALS = 50
 _SIDE = 112
 _BAR_WIDTH = 40
 _SHOWN_FOLDERS = 30  # those with most new images; all of them are in the table arrivals
@@ -74,6 +76,21 @@ def pairs_markdown(project: Project, pairs: Sequence[ShownPair], titles: tuple[s
         agreement = "" if pair.agreement is None else f", {pair.agreement:.0%} agree"
         note = f", {pair.note}" if pair.note else ""
         lines.append(f"| {cells[0]} | {cells[1]} | {pair.distance:.6g}{agreement}{note} |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def removals_markdown(store: Store, run_id: str) -> dg.MarkdownMetadataValue:
+    """What a run removed, each image with the ground; the first of them, the rest is in the table `removals`."""
+    rows = store.read(REMOVALS, "run_id = ?", (run_id,))
+    if rows.empty:
+        return dg.MetadataValue.md("none")
+    lines = ["| removed | ground | decided by |", "|:--|:--|:--|"]
+    for row in rows.head(_SHOWN_REMOVALS).to_dict("records"):
+        keeper = row["keeper_id"] if isinstance(row["keeper_id"], str) else None
+        ground = why_gone(str(row["reason"]), keeper, float(row["distance"] or 0), str(row["decided_by"]))
+        lines.append(f"| `{_cell(str(row['image_id']))}` | {_cell(ground)} | {_cell(str(row['decided_by']))} |")
+    if len(rows) > _SHOWN_REMOVALS:
+        lines.append(f"\nand {len(rows) - _SHOWN_REMOVALS:,} more in the table `removals`, by this run's id")
     return dg.MetadataValue.md("\n".join(lines))
 
 

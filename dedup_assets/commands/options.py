@@ -24,11 +24,18 @@ def tell_json(answer: object) -> None:
     click.echo(json.dumps(answer, indent=2, default=str))
 
 
-def existing(store: Path | None) -> "Store":
-    from dedup_assets.core.errors import StoreError
+def store_at(store: Path | None) -> "Store":
+    """The store that was named, else the default one; it need not be there."""
     from dedup_assets.core.store import Store, default_store
 
-    found = Store(store) if store else default_store()
+    return Store(store) if store else default_store()
+
+
+def existing(store: Path | None) -> "Store":
+    """The same, or StoreError when there is none."""
+    from dedup_assets.core.errors import StoreError
+
+    found = store_at(store)
     if not found.exists():
         raise StoreError(f"there is no store at '{found.folder}'; run 'dedup-assets run IMAGES' first, or give --store")
     return found

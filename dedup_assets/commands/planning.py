@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, existing, tell_json
+from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, existing, store_at, tell_json
 from dedup_assets.core.settings import DECISIONS_HELP, DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
 
 if TYPE_CHECKING:
@@ -92,10 +92,8 @@ def plan_lines(plan: "Plan", shown: int | None) -> list[str]:
 def _project(images: str | None, store: Path | None) -> "Project":
     from dedup_assets.core.project import project_of, remembered
     from dedup_assets.core.sources import source_of
-    from dedup_assets.core.store import Store, default_store
 
-    place = Store(store) if store else default_store()
-    if images is None or place.exists():
+    if images is None or store_at(store).exists():
         project = remembered(existing(store))
         return replace(project, images=source_of(images)) if images else project
     return project_of(images, store)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,16 @@ class ArrayShelf:
         self.shape = shape
         self.dtype = np.dtype(dtype)
 
-    def add(self, keys: Sequence[str], rows: NDArray[np.generic]) -> None:
-        """Store one row for each key (64 hex digits)."""
+    def add(self, keys: Sequence[str], rows: NDArray[np.generic]) -> str:
+        """Store one row for each key (64 hex digits); the name of the shard."""
         if not len(keys):
-            return
+            return ""
         packed = np.asarray(keys, dtype="S64")
         name = hashlib.sha256(packed.tobytes()).hexdigest()[:20]
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write(f"{name}.rows.npy", np.ascontiguousarray(rows, dtype=self.dtype))
         self._write(f"{name}.keys.npy", packed)
+        return name
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Those of `keys` that have no row yet, each once, in the order given."""
@@ -62,7 +63,39 @@ class ArrayShelf:
             raise KeyError(f"no row for {wanted[np.argmin(found)].decode()}")
         return rows
 
+    def keys(self) -> set[str]:
+        """Every key that has a row."""
+        return {key.decode() for keys, _ in self._shards() for key in keys.tolist()}
+
+    def drop_all_but(self, kept: Collection[str]) -> int:
+        """Forget the rows of all other keys, and shards that cannot be read; the bytes that this freed.
+
+        Needs the store to itself. A shard is written anew before its old one goes, so a kill loses nothing.
+        """
+        wanted = np.asarray(sorted(kept), dtype="S64")
+        before = _bytes_in(self.folder)
+        written: set[str] = set()
+        for path, keys, rows in list(self._named_shards()):
+            stays = np.isin(keys, wanted)
+            if stays.any() and not stays.all():
+                written.add(self.add([key.decode() for key in keys[stays].tolist()], np.asarray(rows)[stays]))
+            elif stays.any():
+                written.add(_name_of(path))
+        for path in list(self.folder.glob("*.npy")) + list(self.folder.glob("*.partial")):
+            if _name_of(path) not in written:
+                path.unlink()
+        return before - _bytes_in(self.folder)
+
+    def unreadable(self) -> list[str]:
+        """Names of the files that belong to no shard that can be read."""
+        good = {_name_of(path) for path, _, _ in self._named_shards()}
+        return sorted(path.name for path in self.folder.glob("*.npy") if _name_of(path) not in good)
+
     def _shards(self) -> Iterator[tuple[Keys, NDArray[np.generic]]]:
+        for _, keys, rows in self._named_shards():
+            yield keys, rows
+
+    def _named_shards(self) -> Iterator[tuple[Path, Keys, NDArray[np.generic]]]:
         for path in sorted(self.folder.glob("*.keys.npy")):
             try:
                 keys = np.load(path)
@@ -70,7 +103,7 @@ class ArrayShelf:
             except (OSError, ValueError, EOFError):
                 continue
             if rows.shape == (len(keys), *self.shape) and rows.dtype == self.dtype:
-                yield keys, rows
+                yield path, keys, rows
 
     def _write(self, name: str, array: NDArray[np.generic]) -> None:
         partial = self.folder / f"{name}.{os.getpid()}.partial"
@@ -81,3 +114,11 @@ class ArrayShelf:
             partial.replace(self.folder / name)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _name_of(path: Path) -> str:
+    return path.name.partition(".")[0]
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())

@@ -86,7 +86,7 @@ def write_version(
     building = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=folder.parent))
     try:
         building.chmod(0o755)
-        _place(recipe.placement, source, manifest["image_id"].tolist(), building / "images", progress)
+        place_images(recipe.placement, source, manifest["image_id"].tolist(), building / "images", progress)
         if result.created:
             (building / "manifest.csv").write_bytes(manifest_csv)
             manifest.to_parquet(building / "manifest.parquet", index=False)
@@ -132,9 +132,10 @@ def _csv(rows: pd.DataFrame) -> bytes:
     return rows.to_csv(index=False, lineterminator="\n").encode()
 
 
-def _place(
+def place_images(
     placement: str, source: Source, image_ids: list[str], folder: Path, progress: Callable[[str, int, int], None]
 ) -> None:
+    """Make `folder` and put each image in it, under its path. Raises DedupError where one cannot be."""
     if placement == "none":
         return
     folder.mkdir()

@@ -45,6 +45,11 @@ def comparison_version() -> str:
     return f"{agreement.VERSION}-{fullsize.VERSION}"
 
 
+def comparison_key(content_a: str, content_b: str, second_stage: bool) -> str:
+    """Under which the comparison of two contents, the smaller first, is kept."""
+    return hashlib.sha256(f"{content_a}{content_b}{second_stage}".encode()).hexdigest()
+
+
 @contextlib.contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Keep OpenCV from splitting work that is already spread over threads: on small pictures that only costs."""
@@ -83,7 +88,7 @@ class Comparer:
         The answer depends on the two contents alone.
         """
         keys = [
-            hashlib.sha256(f"{contents[a].content_id}{contents[b].content_id}{self._second_stage}".encode()).hexdigest()
+            comparison_key(contents[a].content_id, contents[b].content_id, self._second_stage)
             for a, b in zip(first.tolist(), second.tolist(), strict=True)
         ]
         new = self._shelf.missing(keys)

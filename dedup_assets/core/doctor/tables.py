@@ -1,0 +1,63 @@
+"""The database: does it open, do its rows keep the promises, are they the rows that the steps wrote."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from dedup_assets.core import schema
+from dedup_assets.core.audit import in_force
+from dedup_assets.core.doctor.finding import OK, WRONG, Finding
+from dedup_assets.core.rules import RULES, StoreRows
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.steps.record import RAW_IMAGES, UNIQUENESS_SCORES, thresholds_of
+from dedup_assets.core.store import Store, content_version, version_of
+
+COMPUTED_ANEW = "--repair forgets what the steps noted and runs the chain again"
+
+
+def check_tables(store: Store) -> Iterator[Finding]:
+    """Each promise of the score rule, the keys of the tables, and the notes of the steps."""
+    records = store.steps()
+    used = thresholds_of(records)
+    if used is None:
+        yield Finding("rules", OK, "no scores yet, so no promise to keep")
+    else:
+        yield from _rules(store, used)
+    yield _keys(store)
+    tables = {RAW_IMAGES: schema.IMAGES, UNIQUENESS_SCORES: schema.SCORES}
+    for step, table in tables.items():
+        if step in records:
+            found = content_version(table, store.read(table))
+            expected = records[step].output_version
+            same = expected in (found, version_of(found))
+            sentence = "are those that the step wrote" if same else "are not those that the step wrote"
+            yield Finding(f"rows of {table.name}", OK if same else WRONG, sentence, "" if same else COMPUTED_ANEW)
+
+
+def _rules(store: Store, used: Thresholds) -> Iterator[Finding]:
+    rows = StoreRows(store)
+    for rule in RULES:
+        result = rule.check(rows, used.duplicate)
+        state, remedy = (OK, "") if result.passed else (WRONG, COMPUTED_ANEW)
+        yield Finding(rule.name, state, result.sentence, remedy)
+
+
+def _keys(store: Store) -> Finding:
+    images, pairs, record = (store.read(table) for table in (schema.IMAGES, schema.PAIRS, schema.REMOVALS))
+    known = set(images["image_id"])
+    held = record[in_force(record)]
+    strangers = ~(pairs["image_a"].isin(known) & pairs["image_b"].isin(known))
+    problems = {
+        "images listed twice": _twice(images["image_id"]),
+        "images removed twice at once": _twice(held["image_id"]),
+        "pairs out of order": pairs.loc[~(pairs["image_a"] < pairs["image_b"]), "image_a"].tolist(),
+        "pairs of images that are not listed": pairs.loc[strangers, "image_a"].tolist(),
+    }
+    said = [f"{len(ids):,} {what}, first '{ids[0]}'" for what, ids in problems.items() if ids]
+    if said:
+        return Finding("keys", WRONG, "; ".join(said), COMPUTED_ANEW)
+    return Finding("keys", OK, "every image is listed once, every pair once and in order, nothing is removed twice")
+
+
+def _twice(ids: "pd.Series[str]") -> list[str]:
+    return ids[ids.duplicated()].tolist()

@@ -1,0 +1,135 @@
+"""Looking after a store: every kind of damage is found, and what can be rebuilt is as it was."""
+
+import shutil
+
+import duckdb
+import pytest
+
+from dedup_assets.core import schema
+from dedup_assets.core.doctor.examine import WRONG, examine, prune_store, repair
+from dedup_assets.core.published import current_set
+from dedup_assets.core.run import Run
+from dedup_assets.core.versions import current_version
+from dedup_assets_tests.chain import RESULTS, only_dataset
+
+
+def wrong(chain):
+    return {finding.check.split()[0]: finding for finding in examine(chain.store) if finding.state == WRONG}
+
+
+def sql(statement):
+    def damage(chain):
+        with duckdb.connect(str(chain.store.database)) as db:
+            db.execute(statement)
+
+    return damage
+
+
+def first(pattern, change):
+    """Damage to the first file of the store that fits."""
+
+    def damage(chain):
+        change(sorted(chain.store.folder.glob(pattern))[0])
+
+    return damage
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def spoil(path):
+    path.write_bytes(b"spoiled")
+
+
+def dataset(change):
+    return lambda chain: change(only_dataset(chain))
+
+
+DAMAGES = {
+    "a score is another": ("rows", sql("UPDATE scores SET uniqueness = 0.3 WHERE image_id = '000.png'")),
+    "a duplicate has no keeper": ("n_minus_one_zeros", sql("UPDATE scores SET keeper_id = NULL WHERE uniqueness = 0")),
+    "a score is gone": ("every_readable_image_has_one_score", sql("DELETE FROM scores WHERE image_id = '000.png'")),
+    "a tag is gone": ("kept_and_removed_are_all", sql("DELETE FROM tags")),
+    "an image is gone from its table": ("rows", sql("DELETE FROM images WHERE image_id = '004.png'")),
+    "an image is listed twice": ("keys", sql("INSERT INTO images SELECT * FROM images WHERE image_id = '000.png'")),
+    "vectors are gone": ("vectors", lambda chain: shutil.rmtree(chain.store.folder / "vectors")),
+    "vectors are cut off": ("vectors", first("vectors/*/*.rows.npy", truncate)),
+    "sketches are spoiled": ("sketches", first("sketches/*.rows.npy", spoil)),
+    "a manifest is another": ("dataset", dataset(lambda folder: spoil(folder / "manifest.csv"))),
+    "a list is gone": ("dataset", dataset(lambda folder: (folder / "removed.parquet").unlink())),
+    "placed images are gone": ("dataset", dataset(lambda folder: shutil.rmtree(folder / "images"))),
+    "a dataset is gone": ("dataset", dataset(shutil.rmtree)),
+    "both formats of a list are spoiled": (
+        "dataset",
+        dataset(lambda folder: [spoil(folder / f"manifest.{suffix}") for suffix in ("csv", "parquet")]),
+    ),
+    "a published table is cut off": ("published", first("published/*/images.parquet", truncate)),
+    "a killed run left something": ("leftovers", lambda c: (c.store.folder / "datasets/deduplicated/.1.x").mkdir()),
+    "the database is spoiled": ("database", lambda chain: spoil(chain.store.database)),
+    "the database is gone": ("database", lambda chain: chain.store.database.unlink()),
+}
+
+
+def test_nothing_is_wrong_with_a_store_that_a_run_left(ran):
+    ran.run()
+    assert wrong(ran) == {}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_found_and_repaired_to_what_was(name, ran):
+    check, damage = DAMAGES[name]
+    before, version = ran.results(RESULTS), current_version(ran.store)
+    damage(ran)
+    assert check in wrong(ran)
+    assert repair(ran.store, Run("repair-1"))
+    assert wrong(ran) == {}
+    assert ran.results(RESULTS) == before
+    assert current_version(ran.store) == version
+    assert ran.store.read(schema.EVENTS)["event"].tolist()[-1] == "repair"
+
+
+def test_the_audit_survives_the_loss_of_the_database(ran):
+    record = ran.store.read(schema.REMOVALS)
+    ran.store.database.unlink()
+    repair(ran.store, Run())
+    assert ran.store.read(schema.REMOVALS).to_csv() == record.to_csv()
+
+
+def test_repairing_a_sound_store_does_nothing(ran):
+    ran.run()
+    events = len(ran.store.read(schema.EVENTS))
+    assert repair(ran.store, Run()) == []
+    assert len(ran.store.read(schema.EVENTS)) == events
+
+
+def test_a_decisions_file_that_cannot_be_applied_is_wrong_and_left_to_its_owner(ran):
+    ran.decide("000.png,destroy,")
+    text = ran.store.decisions_file.read_text()
+    assert "unknown decision 'destroy'" in wrong(ran)["decisions"].sentence
+    repair(ran.store, Run())
+    assert ran.store.decisions_file.read_text() == text
+
+
+def test_vectors_of_vanished_pictures_go_when_asked_and_nothing_that_is_needed(ran):
+    for name in ("000.png", "003.png"):
+        (ran.images / name).unlink()
+    (ran.store.folder / "vectors" / "another-1").mkdir()
+    (ran.store.folder / "vectors" / "another-1" / "x.keys.npy").write_bytes(b"12345")
+    ran.run()
+    (orphans,) = [finding for finding in examine(ran.store) if finding.check == "orphans"]
+    assert "4 rows of vanished contents and 1 folders of other embedders" in orphans.sentence
+    before = ran.results(RESULTS)
+    assert prune_store(ran.store, Run()) > 5
+    assert wrong(ran) == {}
+    assert prune_store(ran.store, Run()) == 0
+    assert ran.run()["embeddings"].computed == 0
+    assert ran.results(RESULTS) == before
+
+
+def test_new_files_in_the_folder_are_worth_a_note_and_no_fault(ran):
+    shutil.copy(ran.images / "000.png", ran.images / "more.png")
+    (note,) = [finding for finding in examine(ran.store) if finding.check == "image folder"]
+    assert note.sentence == "since the last scan: 1 new"
+    assert wrong(ran) == {}
+    assert current_set(ran.store) is not None
