@@ -41,6 +41,7 @@ def since_last_scan(project: Project, reading: Store) -> tuple[FolderChanges, in
 
 def compared(listing: Listing, images: pd.DataFrame, max_pixels: int) -> tuple[FolderChanges, int]:
     """The listing against the rows of the last scan: the changes, and how many files have to be read."""
+    images = images.drop_duplicates("image_id")
     rows = known_rows(listing, images, max_pixels)
     stamp = ["size_bytes", "modified_ns", "etag"]
     before = images.set_index("image_id")[stamp]
