@@ -69,7 +69,7 @@ def repair(store: Store, run: Run) -> list[str]:
             done.append("removed the published tables that could not be read")
         done += _mend_datasets(store, project)
         if wrong - {"decisions", "image folder"}:
-            done += _compute_again(project, run, reread=bool(wrong & {"keys", "rows of images"}))
+            done += _compute_again(project, run, reread=bool(wrong & {"keys", "every_readable_image_has_one_score"}))
         publish(store, run)
         if done:
             _note(store, run, "repair", "; ".join(done))
