@@ -13,6 +13,7 @@ from dedup_assets.core.decisions import file_version, read_decisions
 from dedup_assets.core.drift import note_arrivals
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.folder_changes import compared
+from dedup_assets.core.labels.importing import input_version
 from dedup_assets.core.project import Project
 from dedup_assets.core.published import for_reading
 from dedup_assets.core.report import nearest_pairs, removed_pairs
@@ -88,13 +89,14 @@ def build_assets(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # observable sources are marked beta; nothing else is defined here
 
-        @source("image_folder", "The folder of images, as listed: paths, sizes and times. No image is opened.")
+        @source("image_folder", "Images and annotation files as listed: paths, sizes and times. No image is opened.")
         def image_folder() -> dg.ObserveResult:
             with readable_failures():
                 listing = project.images.listing()
+                version = input_version(project, listing)
                 changes, to_read = compared(listing, for_reading(store).read(schema.IMAGES), project.max_pixels)
             return dg.ObserveResult(
-                data_version=dg.DataVersion(listing.version),
+                data_version=dg.DataVersion(version),
                 metadata={
                     "files": len(listing.files),
                     "other_files": listing.ignored,

@@ -15,6 +15,7 @@ from pathlib import Path
 from dedup_assets.core.covered import State
 from dedup_assets.core.decisions import file_version
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.labels.importing import input_version
 from dedup_assets.core.project import Project
 from dedup_assets.core.store import version_of
 
@@ -99,7 +100,7 @@ def look(project: Project, now: Callable[[], float] = time.time) -> Sight:
     files, fresh, problem = 0, False, None
     try:
         listing = project.images.listing()
-        files, images = len(listing.files), listing.version
+        files, images = len(listing.files), input_version(project, listing)
         fresh = any(_is_fresh(file.modified_ns / 1e9, started) for file in listing.files)
     except DedupError as error:
         images, problem = version_of(str(error)), str(error)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from dedup_assets.core.errors import LabelError, SettingsError
+from dedup_assets.core.labels.importing import input_version
 from dedup_assets.core.labels.model import frames_of, label_set_of
 from dedup_assets.core.project import project_of
 from dedup_assets_tests.chain import chain_in
@@ -304,3 +305,13 @@ def test_a_scan_stores_labels_once_and_reads_them_again_when_they_change(tmp_pat
     write(chain.images / "labels/train/a.txt", "0 0.5 0.5 0.25 0.5\n")
     again = chain.scan()
     assert (again.changed, again.labels, again.read) == (True, 2, 0)
+
+
+def test_a_changed_annotation_is_a_change_of_the_input(tmp_path):
+    chain = chain_in(tmp_path)
+    yolo_folder(chain.images)
+    listing = chain.project.images.listing()
+    before = input_version(chain.project, listing)
+    assert before == input_version(chain.project, listing) != listing.version
+    write(chain.images / "labels/train/a.txt", "0 0.5 0.5 0.25 0.25\n")
+    assert input_version(chain.project, listing) != before

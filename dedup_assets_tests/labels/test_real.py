@@ -121,4 +121,7 @@ def test_cifar_pairs_of_test_and_train_are_leakage_and_test_loses_nothing(tmp_pa
     gone = removed(chain)
     assert gone
     assert all(image.startswith("train/") for image in gone)
-    assert leakage(chain.store).left == 0
+    scores = chain.store.read(schema.SCORES, "keeper_id IS NOT NULL")
+    stay = set(scores["image_id"]) - gone
+    left = [leak for leak in leakage(chain.store).leaks if leak.left]
+    assert all(leak.image_a in stay for leak in left)  # near a test image that only stays because it is protected

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,7 +11,7 @@ from dedup_assets.core import schema
 from dedup_assets.core.labels.model import LabelFrames, LabelSet, frames_of, label_set_of
 from dedup_assets.core.labels.reading import FOLDER, find_labels, images_named, read_labels
 from dedup_assets.core.schema import Table
-from dedup_assets.core.sources.base import Source
+from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.store import Store, content_version, version_of
 
 if TYPE_CHECKING:
@@ -92,7 +91,9 @@ def label_set(store: Store) -> LabelSet:
     return LabelSet(FOLDER) if stored is None else label_set_of(stored.frames, stored.format, stored.header)
 
 
-def label_source_version(images: Source, input_format: str, annotations: Path | None, image_ids: Sequence[str]) -> str:
-    """Changes when an annotation file does; reads their beginnings at most."""
-    source = find_labels(images, input_format, annotations, image_ids)
-    return "" if source.format == FOLDER else source.version
+def input_version(project: "Project", listing: Listing) -> str:
+    """Changes when an image or an annotation file comes, goes or changes; opens files only to tell the format."""
+    source = find_labels(
+        project.images, project.input_format, project.annotations, [file.image_id for file in listing.files]
+    )
+    return listing.version if source.format == FOLDER else version_of(listing.version, source.version)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.errors import NoImagesError, StoreError
-from dedup_assets.core.labels.importing import ImportedLabels
+from dedup_assets.core.labels.importing import ImportedLabels, input_version
 from dedup_assets.core.labels.reading import FOLDER
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -47,6 +47,7 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
         listing = project.images.listing()
         if not listing.files:
             raise NoImagesError(f"there are no images under '{project.images}' ({listing.ignored} other files)")
+        seen = input_version(project, listing)
         imported = ImportedLabels(project, [file.image_id for file in listing.files])
         listing = listing if imported.named is None else listing.only(imported.named)
         previous, before = store.read(schema.IMAGES), store.step(RAW_IMAGES)
@@ -88,9 +89,10 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
             changed=before is None or before.output_version != version,
             version=version,
         )
-        if summary.changed or to_read or not images["modified_ns"].equals(previous["modified_ns"]):
+        unseen = before is None or before.input_version != seen
+        if summary.changed or unseen or to_read or not images["modified_ns"].equals(previous["modified_ns"]):
             empty = schema.FILE_FACTS.empty()
-            record = note(RAW_IMAGES, listing.version, summary, {"images": str(project.images)}, run)
+            record = note(RAW_IMAGES, seen, summary, {"images": str(project.images)}, run)
             store.replace({schema.IMAGES: images, schema.FILE_FACTS: empty, **labels.tables}, record)
             labels.remember(store)
         return summary
