@@ -43,3 +43,7 @@ class ProtectedError(DedupError):
 
 class LabelError(DedupError, ValueError):
     """An annotation file cannot be read, or labels cannot be written as asked."""
+
+
+class EngineError(DedupError):
+    """The engine that was asked for cannot be had, or could not do its work."""

@@ -1,0 +1,151 @@
+"""The connection to a Ray cluster: one that is there, or one on this machine for as long as this process lives."""
+
+import importlib.util
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from dedup_assets.core.engines.local import worker_count
+from dedup_assets.core.errors import EngineError
+
+_HERE = "local"  # as Ray itself calls it
+_QUIET = {"logging_level": "ERROR", "log_to_driver": False}
+_CLIENT_PORT = 10001
+_REACH_SECONDS = 5.0
+_OBJECT_STORE_BYTES = 2 << 30  # at most, of a cluster on this machine; what is more goes to disk
+_OBJECT_STORE_SHARE = 0.15
+_STARTS = 3  # a busy machine may need more than the half minute that Ray gives it
+
+
+@dataclass(frozen=True, slots=True)
+class RaySettings:
+    """`address`: of a cluster, None for $RAY_ADDRESS, else one on this machine. `cpus`, `gpus`: what one task asks for.
+
+    `storage`: a folder or URI for results on their way, that all machines reach; None for the store's own folder.
+    """
+
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+    storage: str | None = None
+
+
+def check_installed() -> None:
+    """Raise EngineError unless Ray can be imported. Imports nothing."""
+    if any(importlib.util.find_spec(package) is None for package in ("ray", "pandas")):
+        raise EngineError("the engine 'ray' needs Ray, which is not installed: pip install 'dedup-assets[ray]'")
+
+
+def connect(settings: RaySettings, workers: int | None, say: Callable[[str], None]) -> Any:  # noqa: ANN401 - a module
+    """Ray itself, connected to the cluster; `say` is told which. A connection that is open already is used: a Dagster
+    resource may have made it. Otherwise it stays open for as long as this process lives.
+
+    Raises EngineError naming the address when it cannot be reached.
+    """
+    check_installed()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    if ray.is_initialized():
+        return ray
+    address = settings.address or os.environ.get("RAY_ADDRESS") or _HERE
+    if address == _HERE:
+        _start(ray, workers)
+    else:
+        _check_reachable(address)
+        try:
+            ray.init(address, **_QUIET)
+        except Exception as error:
+            raise EngineError(f"cannot use the Ray cluster at '{address}' ({_reason(error)}); {_HINT}") from error
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    where = "started on this machine" if address == _HERE else f"at {address}"
+    say(f"using a Ray cluster {where}: {there.get('CPU', 0):g} CPUs, {there.get('GPU', 0):g} GPUs")
+    return ray
+
+
+def _start(ray: Any, workers: int | None) -> None:  # noqa: ANN401 - a module
+    """Start a cluster on this machine, of as many CPUs as `workers`, or all."""
+    for attempt in range(_STARTS):
+        try:
+            ray.init(
+                _HERE,
+                num_cpus=worker_count(workers),
+                object_store_memory=_object_store(),
+                include_dashboard=False,
+                **_QUIET,
+            )
+        except Exception as error:
+            ray.shutdown()
+            if "timed out" not in str(error) or attempt == _STARTS - 1:
+                raise EngineError(
+                    f"cannot start a Ray cluster on this machine ({_reason(error)}); it may be too busy or out of "
+                    "memory, the engine 'local' needs less"
+                ) from error
+        else:
+            return
+
+
+def slots(ray: Any, settings: RaySettings, gpus: float = 0.0) -> int:  # noqa: ANN401 - a module
+    """Tasks that the cluster does at a time, at least one; it may grow when asked for more."""
+    there = ray.cluster_resources()
+    counts = [there.get(kind, 0.0) / each for kind, each in (("CPU", settings.cpus), ("GPU", gpus)) if each > 0]
+    return max(1, int(min(counts))) if counts else 1
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn what Ray raises of lost workers and missing packages into one sentence."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayActorError:
+        raise
+    except ray.exceptions.RayError as error:
+        said = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise EngineError(f"the Ray cluster could not do {what}: {said[-1]}; its logs tell more") from error
+
+
+_HINT = (
+    "see that the cluster runs, that its address and port are right, and that Python and Ray are of the same versions "
+    "there, or leave the address out to use this machine"
+)
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes before it says so."""
+    if address == "auto":
+        return
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port or (_CLIENT_PORT if parts.scheme == "ray" else None)
+    except ValueError:
+        host, port = None, None
+    if not host or not port:
+        raise EngineError(
+            f"'{address}' is no address of a Ray cluster; give ray://HOST:10001, HOST:6379, auto or local"
+        )
+    try:
+        socket.create_connection((host, port), _REACH_SECONDS).close()
+    except OSError as error:
+        raise EngineError(f"cannot reach a Ray cluster at '{address}' ({error.strerror or error}); {_HINT}") from error
+
+
+def _object_store() -> int:
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return _OBJECT_STORE_BYTES
+    return max(80 << 20, min(_OBJECT_STORE_BYTES, int(memory * _OBJECT_STORE_SHARE)))
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what Ray said, and of its cause, which often says more."""
+    if "Authentication" in f"{error} {error.__cause__}":
+        return "it asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to the token's file"
+    words = [str(said).strip().splitlines()[0] for said in (error, error.__cause__) if str(said or "").strip()]
+    return "; ".join(dict.fromkeys(words)) or type(error).__name__
