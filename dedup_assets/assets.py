@@ -11,6 +11,7 @@ import dagster as dg
 from dedup_assets.core import covered, schema, steps
 from dedup_assets.core.decisions import file_version, read_decisions
 from dedup_assets.core.drift import note_arrivals
+from dedup_assets.core.engines.base import RAY
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.folder_changes import compared
 from dedup_assets.core.labels.importing import input_version
@@ -33,6 +34,7 @@ from dedup_assets.metadata import (
 
 GROUP = "dedup"
 CODE_VERSION = "1"
+_ENGINE_STEPS = frozenset({"raw_images", "embeddings", "neighbours", "uniqueness_scores"})
 _LOG_SECONDS = 5.0
 _Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
@@ -46,15 +48,19 @@ def build_assets(
     owners: Sequence[str] = (),
     pool: str | None = None,
     resource_keys: Collection[str] = (),
+    ray_resource: str | None = None,
     on_progress: Progress | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> list[dg.AssetsDefinition | dg.SourceAsset]:
     """The chain for one project, from `image_folder` to `deduplicated_dataset`, in dependency order.
 
     `thresholds` become the defaults of the run config of `uniqueness_scores`. `on_progress` is told how far long steps
-    are, and `on_notice` what is worth reading, beside the Dagster log. Every asset needs the resources `resource_keys`.
+    are, and `on_notice` what is worth reading, beside the Dagster log. Every asset needs the resources `resource_keys`;
+    those that may use a Ray cluster need `ray_resource` too.
     """
     store = project.store
+    resources = set(resource_keys)
+    on_ray = resources | ({ray_resource} if ray_resource and project.engine == RAY else set())
 
     def key(name: str) -> dg.AssetKey:
         return dg.AssetKey([*key_prefix, name])
@@ -68,7 +74,7 @@ def build_assets(
             owners=list(owners) or None,
             pool=pool,
             code_version=CODE_VERSION,
-            required_resource_keys=set(resource_keys),
+            required_resource_keys=on_ray if name in _ENGINE_STEPS else resources,
             **more,
         )
         return cast(_Decorator, decorator)

@@ -33,6 +33,7 @@ def build_dedup_defs(
     cron: str | None = None,
     timezone: str | None = None,
     drift_bound: float = DRIFT_BOUND.default,
+    ray_resource: str | None = None,
     **settings: Unpack[ProjectSettings],
 ) -> dg.Definitions:
     """The assets, checks and job that deduplicate the images of one folder, or of one bucket behind a URI.
@@ -41,7 +42,8 @@ def build_dedup_defs(
     several of these live in one deployment, each with a store of its own. Runs of one store share one Dagster pool.
     `automation` is none, eager, or schedule with a `cron` (and its `timezone`): see `Automation`. It is none by
     default, so that loading a code location never starts work that nobody asked for. More than `drift_bound`
-    duplicates among new images make a warning. `settings` are those of `ProjectSettings`. Raises SettingsError for
+    duplicates among new images make a warning. `ray_resource` is the key of a dagster-ray resource that connects to
+    the cluster which `engine="ray"` uses. `settings` are those of `ProjectSettings`. Raises SettingsError for
     settings out of range.
     """
     project = project_of(images, store, **settings)
@@ -57,6 +59,7 @@ def build_dedup_defs(
         owners=owners,
         automation=automation,
         drift_bound=DRIFT_BOUND.check(drift_bound),
+        ray_resource=ray_resource,
     )
 
 
@@ -69,6 +72,7 @@ def defs_of(
     owners: Sequence[str] = (),
     automation: Automation | None = None,
     drift_bound: float = DRIFT_BOUND.default,
+    ray_resource: str | None = None,
     on_progress: Progress | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> dg.Definitions:
@@ -82,6 +86,7 @@ def defs_of(
         owners=owners,
         pool=pool,
         resource_keys=(pool,),
+        ray_resource=ray_resource,
         on_progress=on_progress,
         on_notice=on_notice,
     )

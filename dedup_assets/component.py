@@ -8,7 +8,7 @@ from dedup_assets.build import build_dedup_defs
 from dedup_assets.core.datasets import DatasetRecipe
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER
 from dedup_assets.core.drift import DRIFT_BOUND
-from dedup_assets.core.engines.base import LOCAL
+from dedup_assets.core.engines.base import LOCAL, RaySettings
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
@@ -37,6 +37,11 @@ from dedup_assets.core.settings import (
     NONE,
     PLACEMENT_HELP,
     PROTECT_HELP,
+    RAY_ADDRESS_HELP,
+    RAY_CPUS_HELP,
+    RAY_GPUS_HELP,
+    RAY_RESOURCE_HELP,
+    RAY_STORAGE_HELP,
     REFERENCE_HELP,
     SECOND_STAGE_HELP,
     SPLIT_PRIORITY_HELP,
@@ -114,6 +119,11 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     max_pixels: int = Field(default=MAX_PIXELS, ge=1, description=MAX_PIXELS_SETTING.help)
     workers: int | None = Field(default=None, ge=1, description=WORKERS_HELP)
     engine: str = Field(default=LOCAL, description=ENGINE_HELP)
+    ray_address: str | None = Field(default=None, description=RAY_ADDRESS_HELP)
+    ray_cpus: float = Field(default=RaySettings().cpus, gt=0, description=RAY_CPUS_HELP)
+    ray_gpus: float = Field(default=RaySettings().gpus, ge=0, description=RAY_GPUS_HELP)
+    ray_storage: str | None = Field(default=None, description=RAY_STORAGE_HELP)
+    ray_resource: str | None = Field(default=None, description=RAY_RESOURCE_HELP)
     automation: str = Field(default=NONE, description=AUTOMATION_HELP)
     cron: str | None = Field(default=None, description=CRON_HELP)
     timezone: str | None = Field(default=None, description=TIMEZONE_HELP)
@@ -127,9 +137,11 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of this instance; relative paths start at the folder of its defs.yaml."""
-        here, target = context.path, self.dataset_target
+        here, target, storage = context.path, self.dataset_target, self.ray_storage
         if target is not None and not is_uri(target):
             target = str(here / target)
+        if storage is not None and not is_uri(storage):
+            storage = str(here / storage)
         return build_dedup_defs(
             images=self.images if is_uri(self.images) else here / self.images,
             store=here / self.store if self.store else None,
@@ -155,6 +167,11 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
             max_pixels=self.max_pixels,
             workers=self.workers,
             engine=self.engine,
+            ray_address=self.ray_address,
+            ray_cpus=self.ray_cpus,
+            ray_gpus=self.ray_gpus,
+            ray_storage=storage,
+            ray_resource=self.ray_resource,
             automation=self.automation,
             cron=self.cron,
             timezone=self.timezone,

@@ -5,9 +5,10 @@ import threading
 
 import pytest
 
-from dedup_assets.core import engines
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import SettingsError
+from dedup_assets.core.run import Run
+from dedup_assets.core.steps import inputs
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import exif, photo, put
 
@@ -37,9 +38,9 @@ def test_a_failure_in_a_shard_is_raised():
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are(tmp_path):
-    with pytest.raises(SettingsError, match="there is no engine 'cloud'; there is local"):
+    with pytest.raises(SettingsError, match="there is no engine 'cloud'; there are local, ray"):
         assert chain_in(tmp_path, engine="cloud").project
-    assert engines.load_engine("local", 1)
+    assert isinstance(inputs.engine_of(chain_in(tmp_path).project, Run()), LocalEngine)
 
 
 class Elsewhere:
@@ -64,7 +65,7 @@ def test_work_that_travels_gives_the_same_tables(chain, tmp_path, monkeypatch):
     here.run()
     engine = Elsewhere()
     for step in ("raw_images", "embeddings", "neighbours", "uniqueness_scores"):
-        monkeypatch.setattr(f"dedup_assets.core.steps.{step}.engine_of", lambda _: engine)
+        monkeypatch.setattr(f"dedup_assets.core.steps.{step}.engine_of", lambda *_: engine)
     chain.run()
     assert chain.results() == here.results()
     assert engine.works == {"ReadFiles", "HashPixels", "EmbedPictures", "PairSearch", "NearestSearch", "Comparer"}

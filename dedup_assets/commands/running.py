@@ -28,6 +28,10 @@ from dedup_assets.core.settings import (
     NEAR_DUPLICATE_THRESHOLD,
     PLACEMENT_HELP,
     PROTECT_HELP,
+    RAY_ADDRESS_HELP,
+    RAY_CPUS_HELP,
+    RAY_GPUS_HELP,
+    RAY_STORAGE_HELP,
     REFERENCE_HELP,
     SECOND_STAGE_HELP,
     SPLIT_PRIORITY_HELP,
@@ -76,6 +80,10 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", type=click.IntRange(1), help=WORKERS_HELP)
 @click.option("--engine", default="local", show_default=True, help=ENGINE_HELP)
+@click.option("--ray-address", help=RAY_ADDRESS_HELP)
+@click.option("--ray-cpus", type=float, default=1.0, show_default=True, help=RAY_CPUS_HELP)
+@click.option("--ray-gpus", type=float, default=0.0, show_default=True, help=RAY_GPUS_HELP)
+@click.option("--ray-storage", help=RAY_STORAGE_HELP)
 @JSON_OPTION
 def run(images: str, store: Path | None, as_json: bool, **settings: object) -> None:
     """Find the duplicates among the images of a folder or bucket, and write the dataset without them.
@@ -108,9 +116,10 @@ def project_from(images: str | Path, store: Path | None, settings: dict[str, obj
     from dedup_assets.core.project import project_of
 
     names = {"name": "dataset_name", "description": "dataset_description"}
-    known = ("embedder", "second_stage", "decisions", "dataset_target", "placement", "max_pixels", "workers", "engine")
+    known = ("embedder", "second_stage", "decisions", "dataset_target", "placement", "max_pixels", "workers")
+    engine = ("engine", "ray_address", "ray_cpus", "ray_gpus", "ray_storage")
     labels = ("input_format", "annotations", "labels", "label_overlap", "leakage")
-    every = (*known, *labels, *names)
+    every = (*known, *engine, *labels, *names)
     given = {names.get(name, name): settings[name] for name in every if settings.get(name) is not None}
     for name in ("keeper_order", "split_priority", "protect", "reference"):
         if settings.get(name):

@@ -1,6 +1,7 @@
 """One dataset to clean: where its images are, where its store is, and how it is to be treated."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,7 +13,7 @@ from typing_extensions import Unpack
 from dedup_assets.core.datasets import LINKS, DatasetRecipe
 from dedup_assets.core.delivery import check_target
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, check_name
-from dedup_assets.core.engines.base import LOCAL, check_engine
+from dedup_assets.core.engines.base import LOCAL, RAY, RaySettings, check_engine
 from dedup_assets.core.errors import SettingsError, StoreError
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.keepers import KeeperPolicy
@@ -27,7 +28,7 @@ from dedup_assets.core.settings import (
 from dedup_assets.core.sources import source_of
 from dedup_assets.core.sources.base import Source
 from dedup_assets.core.sources.folder import Folder
-from dedup_assets.core.store import Store, default_store
+from dedup_assets.core.store import Store, default_store, version_of
 
 _FACT = "project"
 _URI_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -55,6 +56,10 @@ class ProjectSettings(TypedDict, total=False):
     max_pixels: int
     workers: int | None
     engine: str
+    ray_address: str | None
+    ray_cpus: float
+    ray_gpus: float
+    ray_storage: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Project:
     workers: int | None = None
     dataset_target: str | None = None
     engine: str = LOCAL
+    ray: RaySettings = field(default_factory=RaySettings)
 
     def __post_init__(self) -> None:
         MAX_PIXELS_SETTING.check(self.max_pixels)
@@ -109,8 +115,20 @@ class Project:
 
     @property
     def threads(self) -> int | None:
-        """Threads that read and decode: as asked, else as many as suit the place of the images."""
+        """Threads of one process that reads and decodes: as asked, else as many as suit the place of the images.
+
+        On Ray there are many processes; each takes what its CPUs allow.
+        """
+        if self.engine == RAY:
+            return self.images.threads or math.ceil(self.ray.cpus)
         return self.workers or self.images.threads
+
+    @property
+    def exchange(self) -> str:
+        """Where engines of many processes leave results on their way: a folder or URI for this store alone."""
+        if self.ray.storage is None:
+            return str(self.store.folder / "exchange")
+        return f"{self.ray.storage.rstrip('/')}/{version_of(str(self.store.folder))}"
 
     @property
     def decisions_file(self) -> Path:
@@ -161,7 +179,17 @@ def project_of(
         workers=settings.get("workers"),
         dataset_target=str(place) if place else None,
         engine=settings.get("engine", LOCAL),
+        ray=RaySettings(
+            settings.get("ray_address"),
+            settings.get("ray_cpus", RaySettings().cpus),
+            settings.get("ray_gpus", RaySettings().gpus),
+            _place(settings.get("ray_storage")),
+        ),
     )
+
+
+def _place(said: str | None) -> str | None:
+    return str(source_of(said)) if said else None
 
 
 def remembered(store: Store) -> Project:
@@ -170,7 +198,7 @@ def remembered(store: Store) -> Project:
     if said is None:
         raise StoreError(f"there is no store at '{store.folder}'; run 'dedup-assets run IMAGES' first")
     values = json.loads(said)
-    keepers, recipe = values.pop("keepers"), values.pop("recipe")
+    keepers, recipe, ray = values.pop("keepers"), values.pop("recipe"), values.pop("ray", {})
     images, decisions, annotations = (values.pop(name, None) for name in ("images", "decisions", "annotations"))
     return Project(
         images=source_of(images),
@@ -179,5 +207,6 @@ def remembered(store: Store) -> Project:
         recipe=DatasetRecipe(**recipe),
         decisions=Path(decisions) if decisions else None,
         annotations=Path(annotations) if annotations else None,
+        ray=RaySettings(**ray),
         **values,
     )

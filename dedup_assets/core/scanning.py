@@ -55,13 +55,13 @@ class ReadFiles:
 
 @dataclass(frozen=True, slots=True)
 class HashPixels:
-    """Work of an engine: the pixel_hash of each image of a shard, None where it cannot be decoded in full."""
+    """Work of an engine: the pixel_hash of each file of a shard, None where it cannot be decoded in full."""
 
     source: Source
 
-    def __call__(self, image_ids: Sequence[str]) -> list[str | None]:
-        """One for each image_id, in order. Raises SourceError where the place does not answer."""
-        return [self._hash(image_id) for image_id in image_ids]
+    def __call__(self, files: Sequence[tuple[str, str]]) -> list[str | None]:
+        """One for each file_hash and image_id, in order. Raises SourceError where the place does not answer."""
+        return [self._hash(image_id) for _, image_id in files]
 
     def _hash(self, image_id: str) -> str | None:
         try:
@@ -158,7 +158,8 @@ def identify(rows: pd.DataFrame, source: Source, engine: Engine, run: Run) -> pd
 
     hashes = {file_hash: known_hashes.get(file_hash) for file_hash in asked["file_hash"]}
     new = asked[~asked["file_hash"].isin(known_hashes)]
-    pixel_hashes = chain.from_iterable(engine.each(HashPixels(source), shards_of(new["image_id"].tolist())))
+    files = list(zip(new["file_hash"].tolist(), new["image_id"].tolist(), strict=True))
+    pixel_hashes = chain.from_iterable(engine.each(HashPixels(source), shards_of(files)))
     for done, (file_hash, pixel_hash) in enumerate(zip(new["file_hash"], pixel_hashes, strict=True)):
         hashes[file_hash] = pixel_hash
         run.progress("comparing identical-looking files", done + 1, len(new))

@@ -116,7 +116,23 @@ PLACEMENT_HELP = (
     "How kept images get into the dataset folder: symlink, hardlink, copy or none. When not given: symlink, or none "
     "where the images or the dataset are in a bucket."
 )
-ENGINE_HELP = "What does the work that grows with the images: local, the cores of this machine."
+ENGINE_HELP = (
+    "What does the work that grows with the images: local, the cores of this machine, or ray, a Ray cluster. The "
+    "tables are the same."
+)
+RAY_ADDRESS_HELP = (
+    "Ray cluster: ray://HOST:10001, HOST:6379 or auto; $RAY_ADDRESS, else one is started on this machine for the run."
+)
+RAY_RESOURCE_HELP = (
+    "Key of a dagster-ray resource in the same code location, such as a KubeRayCluster, that makes the cluster and "
+    "connects to it before the assets that use it run."
+)
+RAY_CPUS_HELP = "CPUs that one Ray worker asks for."
+RAY_GPUS_HELP = "GPUs that one Ray worker asks for where it can use one, such as 0.5; for embedders that are networks."
+RAY_STORAGE_HELP = (
+    "Folder or URI that this process and all Ray workers share, for results on their way; the store's folder when not "
+    "given."
+)
 NONE, EAGER, SCHEDULE = "none", "eager", "schedule"
 AUTOMATIONS = (NONE, EAGER, SCHEDULE)
 AUTOMATION_HELP = (
@@ -125,7 +141,7 @@ AUTOMATION_HELP = (
 )
 CRON_HELP = "When automation is 'schedule': five fields, such as \"0 6 * * *\" for every day at six."
 TIMEZONE_HELP = "Timezone of the cron, such as 'Europe/Berlin'; UTC when not given."
-WORKERS_HELP = "Threads that decode images; all cores when not given."
+WORKERS_HELP = "Threads that decode images, or CPUs of a Ray cluster on this machine; all cores when not given."
 
 
 @dataclass(frozen=True, slots=True)

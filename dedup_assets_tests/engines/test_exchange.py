@@ -6,7 +6,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from dedup_assets.core.engines.exchange import MANIFEST, Ledger, Prefix, piece_name, prefix_of
+from dedup_assets.core.engines.exchange import MANIFEST, Ledger, Prefix, forget_results, piece_name, prefix_of
 from dedup_assets.core.errors import StoreError
 from dedup_assets_tests.engines.works import Squares
 
@@ -88,8 +88,8 @@ def test_clearing_leaves_nothing(prefix):
     ledger = Ledger(prefix)
     ledger.add(prefix.deliver("0", ["a"]))
     ledger.write()
-    prefix.clear()
-    prefix.clear()
+    forget_results(prefix.uri)
+    forget_results(prefix.uri)
     assert prefix.named() == {}
 
 

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
+from dedup_assets.core.engines.base import RaySettings
 from dedup_assets.core.engines.ray import RayEngine
-from dedup_assets.core.engines.ray_cluster import RaySettings
 from dedup_assets.core.errors import EngineError, SourceError
 from dedup_assets_tests.engines import works
 

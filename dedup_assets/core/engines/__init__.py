@@ -1,5 +1,5 @@
 """Where the work that grows with images or pairs is done."""
 
-from dedup_assets.core.engines.base import Engine, check_engine, load_engine
+from dedup_assets.core.engines.base import LOCAL, RAY, Engine, RaySettings, check_engine
 
-__all__ = ["Engine", "check_engine", "load_engine"]
+__all__ = ["LOCAL", "RAY", "Engine", "RaySettings", "check_engine"]

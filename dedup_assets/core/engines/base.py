@@ -1,12 +1,13 @@
 """What an engine is: it does the same piece of work for many shards, and gives the results in order."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from dedup_assets.core.errors import SettingsError
 
-LOCAL = "local"
-ENGINES = (LOCAL,)
+LOCAL, RAY = "local", "ray"
+ENGINES = (LOCAL, RAY)
 
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
@@ -18,7 +19,7 @@ class Engine(Protocol):
     Work is an object that is called with a shard: `ReadFiles`, `HashPixels`, `EmbedPictures`, `PairSearch`,
     `NearestSearch`, `Comparer`. It and its shards are picklable. It holds what all shards share, vectors for instance,
     so an engine of many processes sends it once. It writes nothing, and may be asked again for a shard whose worker was
-    lost.
+    lost. A shard says by hash, or by size and time, which version of a file it is about: a result may be kept for it.
     """
 
     def each(
@@ -33,13 +34,24 @@ class Engine(Protocol):
 def check_engine(name: str) -> str:
     """`name`, or SettingsError naming what there is."""
     if name not in ENGINES:
-        raise SettingsError(f"there is no engine '{name}'; there is {', '.join(ENGINES)}")
+        raise SettingsError(f"there is no engine '{name}'; there are {', '.join(ENGINES)}")
     return name
 
 
-def load_engine(name: str, workers: int | None) -> Engine:
-    """The engine of that name; `workers` threads where it is this process, all cores when None."""
-    check_engine(name)
-    from dedup_assets.core.engines.local import LocalEngine
+@dataclass(frozen=True, slots=True)
+class RaySettings:
+    """`address`: of a cluster; None for $RAY_ADDRESS, else one on this machine. `cpus`, `gpus`: of one worker.
 
-    return LocalEngine(workers)
+    `storage`: a folder or URI for results on their way, that all machines reach; None for the store's own folder.
+    """
+
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+    storage: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.cpus > 0:
+            raise SettingsError(f"ray_cpus is {self.cpus:g}; a worker asks for more than 0 CPUs (the default is 1)")
+        if not self.gpus >= 0:
+            raise SettingsError(f"ray_gpus is {self.gpus:g}; it must be 0 or more (the default is 0)")

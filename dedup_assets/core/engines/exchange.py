@@ -79,12 +79,6 @@ class Prefix:
         said = {"complete": complete, "results": [asdict(parcel) for parcel in parcels]}
         self._write(MANIFEST, json.dumps(said, indent=1).encode())
 
-    def clear(self) -> None:
-        """Remove everything under the prefix."""
-        filesystem, root = connect(self.uri)
-        with contextlib.suppress(FileNotFoundError):
-            filesystem.rm(root, recursive=True)
-
     def _write(self, name: str, data: bytes) -> None:
         """Whole or not at all: a bucket does that by itself, on a disk a file is renamed when it is complete."""
         filesystem, root = connect(self.uri)
@@ -132,6 +126,13 @@ class Ledger:
         """Write the manifest now; `complete` when there is one for every piece."""
         self.prefix.name([self._parcels[piece] for piece in sorted(self._parcels)], complete=complete)
         self._written = time.monotonic()
+
+
+def forget_results(exchange: str) -> None:
+    """Remove all that lies in an exchange: the step that asked for it is done, and its tables are stored."""
+    filesystem, root = connect(exchange)
+    with contextlib.suppress(FileNotFoundError):
+        filesystem.rm(root, recursive=True)
 
 
 def prefix_of(exchange: str, work: object, release: str) -> Prefix:

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dedup_assets import __version__
+from dedup_assets.core.engines.base import RaySettings
 from dedup_assets.core.engines.exchange import Ledger, Parcel, piece_name, prefix_of
 from dedup_assets.core.engines.local import LocalEngine
-from dedup_assets.core.engines.ray_cluster import RaySettings, connect, explained, slots
+from dedup_assets.core.engines.ray_cluster import check_installed, connect, explained, slots
 from dedup_assets.core.engines.ray_worker import Conductor, Failure, Order, Pool, fulfil
 from dedup_assets.core.errors import EngineError
 
@@ -48,6 +49,7 @@ class RayEngine:
         threads: int = 1,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        check_installed()
         self._exchange = exchange
         self._settings = settings or RaySettings()
         self._workers = workers

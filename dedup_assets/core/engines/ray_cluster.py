@@ -5,33 +5,20 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from dedup_assets.core.engines.base import RaySettings
 from dedup_assets.core.engines.local import worker_count
 from dedup_assets.core.errors import EngineError
 
 _HERE = "local"  # as Ray itself calls it
-_QUIET = {"logging_level": "ERROR", "log_to_driver": False}
+_QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 _CLIENT_PORT = 10001
 _REACH_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 2 << 30  # at most, of a cluster on this machine; what is more goes to disk
 _OBJECT_STORE_SHARE = 0.15
 _STARTS = 3  # a busy machine may need more than the half minute that Ray gives it
-
-
-@dataclass(frozen=True, slots=True)
-class RaySettings:
-    """`address`: of a cluster, None for $RAY_ADDRESS, else one on this machine. `cpus`, `gpus`: what one task asks for.
-
-    `storage`: a folder or URI for results on their way, that all machines reach; None for the store's own folder.
-    """
-
-    address: str | None = None
-    cpus: float = 1.0
-    gpus: float = 0.0
-    storage: str | None = None
 
 
 def check_installed() -> None:

@@ -44,7 +44,7 @@ def embed_images(project: Project, run: Run) -> EmbeddingSummary:
         missing = shelf.missing(contents["content_id"].tolist())
         with store.explained():
             work = EmbedPictures(project.embedder, project.images, project.threads)
-            vectors = engine_of(project).each(work, _pictures(project, embedder, missing, contents), alone=True)
+            vectors = engine_of(project, run).each(work, _pictures(project, embedder, missing, contents), alone=True)
             done = 0
             for part, rows in zip(shards_of(missing, CHUNK), vectors, strict=True):
                 shelf.add(part, rows)
@@ -64,18 +64,19 @@ def embed_images(project: Project, run: Run) -> EmbeddingSummary:
 
 @dataclass(frozen=True, slots=True)
 class EmbedPictures:
-    """Work of an engine: the vectors of each picture of a shard, itself or the image_ids to read it from."""
+    """Work of an engine: the vectors of each picture of a shard, itself or the content_id and image_id to read."""
 
     embedder: str
     source: Source
     workers: int | None
 
-    def __call__(self, pictures: NDArray[np.uint8] | Sequence[str]) -> Int8:
+    def __call__(self, pictures: NDArray[np.uint8] | Sequence[tuple[str, str]]) -> Int8:
         """(n, views, dimension), in order. Raises SourceError where the place does not answer."""
         embedder = _loaded(self.embedder)
         if not isinstance(pictures, np.ndarray):
             size = embedder.picture_size
-            pictures = np.stack(list(in_parallel(lambda image_id: self._read(image_id, size), pictures, self.workers)))
+            read = in_parallel(lambda ids: self._read(ids[1], size), pictures, self.workers)
+            pictures = np.stack(list(read))
         return quantise(embedder.embed(pictures))
 
     def _read(self, image_id: str, size: int) -> NDArray[np.uint8]:
@@ -92,8 +93,8 @@ _loaded = lru_cache(maxsize=1)(load_embedder)
 
 def _pictures(
     project: Project, embedder: Embedder, wanted: list[str], contents: pd.DataFrame
-) -> Iterator[NDArray[np.uint8] | list[str]]:
-    """Shards of the contents wanted: the sketches where these are what is asked for, else image_ids."""
+) -> Iterator[NDArray[np.uint8] | list[tuple[str, str]]]:
+    """Shards of the contents wanted: the sketches where these are what is asked for, else where to read them."""
     sketches = project.store.sketches
     image_of = dict(zip(contents["content_id"], contents["image_id"], strict=True))
     without = set(sketches.missing(wanted)) if embedder.picture_size == SKETCH_SIZE else set(wanted)
@@ -101,4 +102,4 @@ def _pictures(
         if without.isdisjoint(part):
             yield sketches.read(part)
         else:
-            yield [image_of[content_id] for content_id in part]
+            yield [(content_id, image_of[content_id]) for content_id in part]

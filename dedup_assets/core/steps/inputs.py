@@ -6,15 +6,21 @@ from numpy.typing import NDArray
 
 from dedup_assets.core import schema
 from dedup_assets.core.detection.embedders import Embedder
-from dedup_assets.core.engines.base import Engine, load_engine
+from dedup_assets.core.engines.base import RAY, Engine
+from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
+from dedup_assets.core.run import Run
 from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, UNIQUENESS_SCORES, done
 
 
-def engine_of(project: Project) -> Engine:
+def engine_of(project: Project, run: Run) -> Engine:
     """What does the work of a step that grows with the images."""
-    return load_engine(project.engine, project.threads)
+    if project.engine == RAY:
+        from dedup_assets.core.engines.ray import RayEngine
+
+        return RayEngine(project.exchange, project.ray, project.workers, project.threads or 1, run.say)
+    return LocalEngine(project.threads)
 
 
 def readable(project: Project) -> pd.DataFrame:

@@ -145,7 +145,7 @@ def _search(
         stored_vectors(project, embedder, contents),
         reach,
         before.known,
-        engine_of(project).each,
+        engine_of(project, run).each,
         progress=lambda done, total: run.progress("searching neighbours", done, total),
     )
     new = _compared(project, embedder, reach, contents, found, run)
@@ -164,7 +164,7 @@ def _compared(
     offered = found.view_distance <= reach.view_limit
     distance, agreed = found.full_distance.copy(), np.full(len(found.first), np.nan)
     shelf = project.store.comparisons(f"{comparison_version()}-{embedder_id(embedder)}")
-    comparer = Comparer(shelf, project.second_stage, project.threads, engine_of(project))
+    comparer = Comparer(shelf, project.second_stage, project.threads, engine_of(project, run))
     rows, ends = np.unique(np.stack([found.first[offered], found.second[offered]]), return_inverse=True)
     first, second = ends.reshape(2, -1)
     candidates = _content_list(project, contents.iloc[rows])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dedup_assets.core import schema
+from dedup_assets.core.engines.exchange import forget_results
 from dedup_assets.core.errors import NoImagesError, StoreError
 from dedup_assets.core.labels.importing import ImportedLabels, input_version
 from dedup_assets.core.labels.reading import FOLDER
@@ -56,7 +57,7 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
         to_read = int(rows["status"].isna().sum())
         project.remember()
 
-        engine = engine_of(project)
+        engine = engine_of(project, run)
 
         def save(facts: pd.DataFrame) -> None:
             store.append(schema.FILE_FACTS, facts)
@@ -95,4 +96,5 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
             record = note(RAW_IMAGES, seen, summary, {"images": str(project.images)}, run)
             store.replace({schema.IMAGES: images, schema.FILE_FACTS: empty, **labels.tables}, record)
             labels.remember(store)
+        forget_results(project.exchange)
         return summary

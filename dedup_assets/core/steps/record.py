@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from dedup_assets.core.engines.exchange import forget_results
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -76,6 +77,7 @@ def unless_done(
     version = version_of(*(content_version(table, frame) for table, frame in frames.items()))
     summary = replace(summary, version=version, changed=before is None or before.output_version != version)
     project.store.replace(frames, note(step, input_version, summary, settings, run))
+    forget_results(project.exchange)
     return summary
 
 
@@ -95,4 +97,5 @@ def finish(
     summary = replace(summary, changed=before is None or before.output_version != summary.version)
     if summary.changed or always:
         project.store.replace(frames(), note(step, input_version, summary, settings, run))
+    forget_results(project.exchange)
     return summary

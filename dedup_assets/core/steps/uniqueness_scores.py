@@ -50,7 +50,7 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
         version = version_of(settings, before.output_version, content_version(schema.IMAGES, images))
 
         def compute() -> tuple[ScoreSummary, dict[Table, pd.DataFrame]]:
-            scores = _score_frame(project, images, thresholds)
+            scores = _score_frame(project, images, thresholds, run)
             labels = scores["label"]
             near = int((labels == NEAR_DUPLICATE_LABEL).sum())
             duplicates = int((labels.notna() & (labels != NEAR_DUPLICATE_LABEL)).sum())
@@ -67,7 +67,7 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
         return unless_done(project, UNIQUENESS_SCORES, version, ScoreSummary, settings, run, compute)
 
 
-def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
+def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds, run: Run) -> pd.DataFrame:
     nearest = project.store.read(schema.CONTENT_NEAREST)
     compared = project.store.read(schema.CONTENT_PAIRS)
     place = pd.Series(np.arange(len(nearest)), index=nearest["content_id"])
@@ -80,7 +80,7 @@ def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds)
     def rescan(rows: NDArray[np.int64], allowed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         embedder = load_embedder(project.embedder)
         vectors = stored_vectors(project, embedder, nearest)
-        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second, engine_of(project).each)
+        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second, engine_of(project, run).each)
 
     pairs = ContentPairs(
         first=first,
