@@ -20,6 +20,7 @@ from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.images import SKETCH_SIZE
 from dedup_assets.core.lease import Lease
+from dedup_assets.core.migrate import bring_up_to_date
 from dedup_assets.core.schema import Table
 from dedup_assets.core.sources.base import STORE_MARK
 
@@ -134,7 +135,7 @@ class Store:
             try:
                 if write:
                     connection.begin()
-                    _create_tables(connection)
+                    bring_up_to_date(connection)
                 yield connection
                 if write:
                     connection.commit()
@@ -184,7 +185,7 @@ class Store:
             for leftover in (partial, partial.with_name(f"{partial.name}.wal")):
                 leftover.unlink(missing_ok=True)
             with contextlib.closing(duckdb.connect(str(partial))) as db:
-                _create_tables(db)
+                bring_up_to_date(db)
             partial.replace(self.database)
 
     def _open(self, write: bool) -> duckdb.DuckDBPyConnection:
@@ -240,7 +241,8 @@ class Store:
     def _note(self, db: duckdb.DuckDBPyConnection, step: StepRecord) -> None:
         db.execute("DELETE FROM steps WHERE step = ?", [step.step])
         values = [getattr(step, name) for name in schema.STEPS.names]
-        db.execute(f"INSERT INTO steps VALUES ({', '.join('?' * len(values))})", values)
+        names = ", ".join(schema.STEPS.names)
+        db.execute(f"INSERT INTO steps ({names}) VALUES ({', '.join('?' * len(values))})", values)
 
     def fact(self, key: str) -> str | None:
         """A fact about the store, such as `image_root`."""
@@ -283,11 +285,6 @@ def columns_sql(db: duckdb.DuckDBPyConnection, table: Table) -> str | None:
     return ", ".join(
         column.name if column.name in there else f"NULL::{column.type} AS {column.name}" for column in table.columns
     )
-
-
-def _create_tables(db: duckdb.DuckDBPyConnection) -> None:
-    for table in schema.TABLES:
-        db.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({table.sql})")
 
 
 def _insert(db: duckdb.DuckDBPyConnection, table: Table, frame: pd.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """What a step leaves behind: its summary, and the note of what went in and what came out."""
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -71,7 +72,8 @@ def unless_done(
     input_version = version_of(_STEP_VERSION, input_version)
     before = project.store.step(step)
     if before and before.input_version == input_version:
-        return kind(**{**json.loads(before.summary), "changed": False})
+        with contextlib.suppress(TypeError):  # a summary of an older release, which said less
+            return kind(**{**json.loads(before.summary), "changed": False})
     with project.store.explained():
         summary, frames = compute()
     version = version_of(*(content_version(table, frame) for table, frame in frames.items()))

@@ -1,0 +1,36 @@
+"""A store of an older release becomes one of this: what is missing is added, nothing is dropped."""
+
+import hashlib
+
+import duckdb
+
+from dedup_assets.core import schema
+from dedup_assets.core.errors import StoreError
+
+
+def bring_up_to_date(db: duckdb.DuckDBPyConnection) -> None:
+    """Give the database every table and column of this release, empty where an older one wrote none.
+
+    Raises StoreError for a store of a later format than this release knows, which it would damage.
+    """
+    db.execute("CREATE TABLE IF NOT EXISTS store_format (version INTEGER, shape VARCHAR)")
+    rows, now = db.execute("SELECT version, shape FROM store_format").fetchall(), int(schema.STORE_VERSION)
+    if rows and rows[0][0] > now:
+        raise StoreError(
+            f"the store was written by a later release (format {rows[0][0]}, this one knows {now}); upgrade "
+            "dedup-assets, or name another store"
+        )
+    if rows == [(now, shape())]:
+        return
+    for table in schema.TABLES:
+        db.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({table.sql})")
+        for column in table.columns:
+            db.execute(f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {column.name} {column.type}")
+    db.execute("DELETE FROM store_format")
+    db.execute("INSERT INTO store_format VALUES (?, ?)", [now, shape()])
+
+
+def shape() -> str:
+    """Changes with every table and column."""
+    said = ";".join(f"{table.name}({table.sql})" for table in schema.TABLES)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
