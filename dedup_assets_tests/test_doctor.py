@@ -147,6 +147,7 @@ def test_vectors_of_vanished_pictures_go_when_asked_and_nothing_that_is_needed(r
 
 
 def test_new_files_in_the_folder_are_worth_a_note_and_no_fault(ran):
+    ran.run()  # the store remembers where its images are
     shutil.copy(ran.images / "000.png", ran.images / "more.png")
     (note,) = [finding for finding in examine(ran.store) if finding.check == "image folder"]
     assert note.sentence == "since the last scan: 1 new"
