@@ -12,7 +12,7 @@ from dedup_assets.core.detection import products, search
 from dedup_assets.core.detection.embedders import Calibration
 from dedup_assets.core.detection.neighbours import Known, Reach, join, nearest_among, pair_distances, quantise
 
-BENT = Calibration((0.0, 0.1, 1.0), (0.0, 0.5, 1.0))
+BENT = Calibration((0.0, 0.1, 1.0), (0.0, 0.5, 1.0), view_factor=1.25)
 
 
 def unit_vectors(count, views=1, dimension=16, seed=0, groups=None):
@@ -36,7 +36,7 @@ def oracle(stored, calibration):
     cosines = dots / np.sqrt(np.maximum(squares.T[:, :, None] * squares[None, None, :, 0], 1.0))
     full = calibration.distance(cosines[0])
     best = cosines.max(axis=0)
-    view = calibration.distance(np.maximum(best, best.T))
+    view = np.minimum(calibration.distance(np.maximum(best, best.T)) * calibration.view_factor, full)
     for distances in (view, full):
         np.fill_diagonal(distances, np.inf)
     return view, full

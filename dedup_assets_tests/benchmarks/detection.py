@@ -11,7 +11,7 @@ import csv
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +23,9 @@ from PIL import Image
 from dedup_assets.core.calibration.edits import EDITS, Edit, plant
 from dedup_assets.core.detection import agreement, fullsize
 from dedup_assets.core.detection.descriptor import ThumbnailEmbedder
+from dedup_assets.core.detection.judging import Judge, distances_of
 from dedup_assets.core.detection.neighbours import Reach, join, pair_distances, quantise
+from dedup_assets.core.detection.search import Indices
 from dedup_assets.core.images import read_full, read_image
 from dedup_assets_tests.benchmarks import peers, same_picture
 
@@ -40,31 +42,53 @@ class Detector:
         self.paths = list(paths)
         self.embedder = ThumbnailEmbedder()
         facts = [read_image(path) for path in self.paths]
-        self.sizes = [(fact.width, fact.height) for fact in facts]
-        sketches = np.stack([np.asarray(fact.sketch) for fact in facts])
-        self.vectors = quantise(self.embedder.embed(sketches))
+        self.sizes = [(int(fact.width or 0), int(fact.height or 0)) for fact in facts]
+        self.sketches = np.stack([np.asarray(fact.sketch) for fact in facts])
+        self.vectors = quantise(self.embedder.embed(self.sketches))
         self._prepared: dict[int, agreement.Prepared] = {}
+        self._judge: Judge | None = None
 
-    def distances(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
+    def offered(self) -> tuple[Indices, Indices]:
+        """Every pair the first stage offers."""
+        found = join(self.vectors, Reach(self.embedder.calibration, self.embedder.candidate_distance))
+        return found.first, found.second
+
+    def is_offered(self, first: Indices, second: Indices) -> NDArray[np.bool_]:
+        """(p,) whether the first stage offers each pair."""
+        view, _ = pair_distances(self.vectors, first, second, self.embedder.calibration)
+        return view <= self.embedder.candidate_distance
+
+    def distances(self, first: Indices, second: Indices) -> NDArray[np.float64]:
         """(p,) the final distance of each pair, as the pipeline decides it."""
-        view, full = pair_distances(self.vectors, first, second, self.embedder.calibration)
-        found = full.copy()
-        for row in np.flatnonzero(view <= self.embedder.candidate_distance):
-            found[row] = self._compared(int(first[row]), int(second[row]), float(view[row]))
+        view, found = pair_distances(self.vectors, first, second, self.embedder.calibration)
+        offered = np.flatnonzero(self.is_offered(first, second))
+        for start in range(0, len(offered), 4096):
+            rows = offered[start : start + 4096]
+            found[rows] = self._judged(first[rows], second[rows])
+        for row in offered[view[offered] <= fullsize.TINY_DISTANCE].tolist():
+            a, b = int(first[row]), int(second[row])
+            if self.sizes[a] == self.sizes[b]:
+                result = fullsize.compare_full(read_full(self.paths[a]), read_full(self.paths[b]))
+                if result.distance is not None and result.distance <= 1e-4:
+                    found[row] = result.distance
         return found
 
-    def candidates(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    def candidates(self) -> tuple[Indices, Indices, NDArray[np.float64]]:
         """Every pair the first stage offers, and its final distance."""
-        found = join(self.vectors, Reach(self.embedder.calibration, self.embedder.candidate_distance))
-        return found.first, found.second, self.distances(found.first, found.second)
+        first, second = self.offered()
+        return first, second, self.distances(first, second)
 
-    def _compared(self, a: int, b: int, view_distance: float) -> float:
-        if view_distance <= fullsize.TINY_DISTANCE and self.sizes[a] == self.sizes[b]:
-            result = fullsize.compare_full(read_full(self.paths[a]), read_full(self.paths[b]))
-            if result.distance is not None and result.distance <= 1e-4:
-                return result.distance
-        agreed = agreement.compare(self._picture(a), self._picture(b))
-        return max(_ANSWERS_KEPT, agreement.distance_of(agreed))
+    def aligned(self, first: Indices, second: Indices) -> Iterator[float]:
+        """The agreement of each pair when aligned, whatever the sketches say."""
+        for a, b in zip(first.tolist(), second.tolist(), strict=True):
+            yield agreement.compare(self._picture(a), self._picture(b))
+
+    def _judged(self, first: Indices, second: Indices) -> NDArray[np.float64]:
+        self._judge = self._judge or Judge()
+        agreed = self._judge.agreements(
+            self.sketches, self.sizes, first, second, lambda asked: self.aligned(first[asked], second[asked])
+        )
+        return np.maximum(_ANSWERS_KEPT, distances_of(agreed))
 
     def _picture(self, place: int) -> agreement.Prepared:
         if place not in self._prepared:
@@ -94,12 +118,17 @@ def known_pairs(folders: Iterable[Path]) -> dict[frozenset[Path], int]:
     return known
 
 
-def planted(photos: Sequence[Path], edits: Sequence[Edit], folder: Path) -> tuple[list[Path], NDArray[np.str_]]:
-    """The photos (SIDE pixels at most), then every edit of each, as files; and each one's edit, empty for photos."""
+def planted(
+    photos: Sequence[Path], edits: Sequence[Edit], folder: Path, seed: int = 0
+) -> tuple[list[Path], NDArray[np.str_]]:
+    """The photos (SIDE pixels at most), then every edit of each, as files; and each one's edit, empty for photos.
+
+    Chance falls by the number of the photo, counted from `seed`.
+    """
     paths: list[Path] = []
     names: list[str] = []
     pictures = []
-    for number, photo in enumerate(photos):
+    for number, photo in enumerate(photos, seed):
         with Image.open(photo) as image:
             picture = image.convert("RGB")
         picture.thumbnail((SIDE, SIDE))
@@ -108,7 +137,7 @@ def planted(photos: Sequence[Path], edits: Sequence[Edit], folder: Path) -> tupl
         names.append("")
         picture.save(paths[-1])
     for place, edit in enumerate(edits):
-        for number, picture in enumerate(pictures):
+        for number, picture in enumerate(pictures, seed):
             paths.append(folder / f"{number:04}_{place:02}.{edit.format.lower()}")
             names.append(edit.name)
             paths[-1].write_bytes(plant(edit, picture, number))

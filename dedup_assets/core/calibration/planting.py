@@ -71,7 +71,7 @@ class Bench:
                 return paths
 
             files = [path for paths in in_parallel(write, photos, self._workers) for path in paths]
-            contents, vectors = self._look(files)
+            contents, vectors = self._look(files, Path(folder))
             rows = np.arange(len(files)).reshape(len(photos), len(edits) + 1)
             first, second = np.repeat(rows[:, 0], len(edits)), rows[:, 1:].ravel()
             distance = self._distances(contents, vectors, first, second, self._second_stage, Path(folder))
@@ -84,7 +84,7 @@ class Bench:
             paths = [Path(folder, f"{place}.png") for place in range(len(photos))]
             for photo, path in zip(photos, paths, strict=True):
                 photo.picture.save(path)
-            contents, vectors = self._look(paths)
+            contents, vectors = self._look(paths, Path(folder))
             first, second = np.array(list(combinations(range(len(photos)), 2))).T
             both = self._distances(contents, vectors, first, second, True, Path(folder))
             distance = both
@@ -93,12 +93,14 @@ class Bench:
         u, _ = pair_distances(vectors, first, second, Calibration())
         return DifferentPairs(first, second, distance, u, both <= NEAR_DUPLICATE_THRESHOLD.default)
 
-    def _look(self, paths: Sequence[Path]) -> tuple[list[Content], Int8]:
+    def _look(self, paths: Sequence[Path], folder: Path) -> tuple[list[Content], Int8]:
         facts = list(in_parallel(read_image, paths, self._workers))
         contents = [
             Content(str(fact.file_hash), path, (int(fact.width or 0), int(fact.height or 0)), fact.frames)
             for path, fact in zip(paths, facts, strict=True)
         ]
+        sketches = {content.content_id: fact.sketch for content, fact in zip(contents, facts, strict=True)}
+        _sketches(folder).add(list(sketches), np.array(list(sketches.values()), np.uint8))
         size = self._embedder.picture_size
         if size == SKETCH_SIZE:
             pictures = [np.asarray(fact.sketch) for fact in facts]
@@ -116,9 +118,14 @@ class Bench:
         first, second = np.divmod(pairs, len(contents))
         view, distance = pair_distances(vectors, first, second, self._embedder.calibration)
         offered = view <= (self._embedder.candidate_distance if second_stage else 1.0)
-        comparer = Comparer(ArrayShelf(folder / f"compared_{second_stage}", (2,), "f8"), second_stage, self._workers)
+        shelf = ArrayShelf(folder / f"compared_{second_stage}", (2,), "f8")
+        comparer = Comparer(shelf, second_stage, self._workers, sketches=_sketches(folder))
         distance[offered], _ = comparer.distances(contents, first[offered], second[offered], view[offered], Run())
         return np.asarray(distance[inverse])
+
+
+def _sketches(folder: Path) -> ArrayShelf:
+    return ArrayShelf(folder / "sketches", (SKETCH_SIZE, SKETCH_SIZE, 3), "uint8")
 
 
 def choose_photos(source: Source, listing: Listing, count: int) -> tuple[list[Photo], int]:

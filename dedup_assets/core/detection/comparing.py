@@ -1,11 +1,11 @@
-"""Candidate pairs to distances, one by one: full size where the vectors say 'same', aligned and local elsewhere."""
+"""Candidate pairs to distances: at full size where the vectors say 'same', by the second stage elsewhere."""
 
 import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.engines.base import Engine
 from dedup_assets.core.engines.local import LocalEngine
-from dedup_assets.core.images import read_full
+from dedup_assets.core.images import SKETCH_SIZE, read_full, read_picture
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel, shards_of
 from dedup_assets.core.sources.base import Readable
 
 if TYPE_CHECKING:
     from dedup_assets.core.detection.agreement import Prepared
+    from dedup_assets.core.detection.judging import Judge
 
 LEAST_NEAR_DISTANCE = 0.0002  # of two pictures that a full-size comparison does not call the same
 SAME_DISTANCE = 0.0001
@@ -38,11 +39,27 @@ class Content:
     frames: int
 
 
+class _Pair(NamedTuple):
+    first: Content
+    second: Content
+    vector_distance: float
+
+    @property
+    def ends(self) -> tuple[Content, Content]:
+        """Both contents."""
+        return self.first, self.second
+
+    @property
+    def of_one_size(self) -> bool:
+        """Whether a comparison at full size can tell anything."""
+        return self.first.size == self.second.size and self.first.frames == self.second.frames == 1
+
+
 def comparison_version() -> str:
     """Changes when a comparison would give another answer."""
-    from dedup_assets.core.detection import agreement, fullsize
+    from dedup_assets.core.detection import agreement, fullsize, judging
 
-    return f"{agreement.VERSION}-{fullsize.VERSION}"
+    return f"{agreement.VERSION}-{fullsize.VERSION}-{judging.Judge().version}"
 
 
 def comparison_key(content_a: str, content_b: str, second_stage: bool) -> str:
@@ -67,12 +84,19 @@ class Comparer:
     """Distances of pairs of contents, remembered by the shelf it is given; a pair is compared once in its life."""
 
     def __init__(
-        self, shelf: ArrayShelf, second_stage: bool, workers: int | None, engine: Engine | None = None
+        self,
+        shelf: ArrayShelf,
+        second_stage: bool,
+        workers: int | None,
+        engine: Engine | None = None,
+        sketches: ArrayShelf | None = None,
     ) -> None:
         self._shelf = shelf
         self._engine = engine or LocalEngine(workers)
         self._second_stage = second_stage
         self._workers = workers
+        self._sketches = sketches
+        self._judge: Judge | None = None
         self._pictures: OrderedDict[str, Prepared] = OrderedDict()
 
     def distances(
@@ -95,7 +119,7 @@ class Comparer:
         place = {key: row for row, key in enumerate(keys)}
         shards = [
             [
-                (contents[int(first[row])], contents[int(second[row])], float(vector_distance[row]))
+                _Pair(contents[int(first[row])], contents[int(second[row])], float(vector_distance[row]))
                 for row in (place[key] for key in part)
             ]
             for part in shards_of(new, _CHUNK)
@@ -108,38 +132,58 @@ class Comparer:
         results = self._shelf.read(keys)
         return results[:, 0].astype(np.float64), results[:, 1].astype(np.float64)
 
-    def __call__(self, pairs: Sequence[tuple[Content, Content, float]]) -> NDArray[np.float64]:
-        """Work of an engine: (p, 2) distance and agreement of each pair with its vector distance."""
-
-        def compare(pair: tuple[Content, Content, float]) -> tuple[float, float]:
-            a, b = sorted(pair[:2], key=lambda content: content.content_id)
-            return self._compare(a, b, pair[2])
-
+    def __call__(self, pairs: Sequence[_Pair]) -> NDArray[np.float64]:
+        """Work of an engine: (p, 2) distance and agreement of each pair."""
         with _one_thread_each():
-            self._prepare({content for a, b, _ in pairs for content in (a, b)})
-            return np.array(list(in_parallel(compare, pairs, self._workers)))
+            return self._compare(pairs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels without its engine and the pictures it holds."""
-        return Comparer, (self._shelf, self._second_stage, self._workers)
+        return Comparer, (self._shelf, self._second_stage, self._workers, None, self._sketches)
 
-    def _compare(self, a: Content, b: Content, vector_distance: float) -> tuple[float, float]:
-        from dedup_assets.core.detection import agreement, fullsize
+    def _compare(self, pairs: Sequence[_Pair]) -> NDArray[np.float64]:
+        from dedup_assets.core.detection import fullsize
 
-        if vector_distance <= fullsize.TINY_DISTANCE and a.size == b.size and a.frames == b.frames == 1:
-            result = fullsize.compare_full(read_full(a.file), read_full(b.file))
-            if result.identical:
-                return 0.0, 1.0
-            if result.distance is not None and result.distance <= SAME_DISTANCE:
-                return result.distance, 1.0
-        if not self._second_stage:
-            return max(vector_distance, LEAST_NEAR_DISTANCE), float("nan")
-        agreed = agreement.compare(self._pictures[a.content_id], self._pictures[b.content_id])
-        return max(agreement.distance_of(agreed), LEAST_NEAR_DISTANCE), agreed
+        vector_distance = np.array([pair.vector_distance for pair in pairs])
+        results = np.stack([np.maximum(vector_distance, LEAST_NEAR_DISTANCE), np.full(len(pairs), np.nan)], axis=1)
+        tiny = [k for k in np.flatnonzero(vector_distance <= fullsize.TINY_DISTANCE).tolist() if pairs[k].of_one_size]
+        full_size = in_parallel(_full_size_distance, [pairs[k] for k in tiny], self._workers)
+        for k, distance in zip(tiny, full_size, strict=True):
+            if distance <= SAME_DISTANCE:
+                results[k] = distance, 1.0
+        if self._second_stage:
+            others = np.flatnonzero(results[:, 1] != 1)
+            results[others] = self._judge_pairs([pairs[k] for k in others.tolist()])
+        return results
+
+    def _judge_pairs(self, pairs: Sequence[_Pair]) -> NDArray[np.float64]:
+        from dedup_assets.core.detection import agreement, judging
+
+        self._judge = self._judge or judging.Judge()
+        ids, ends = np.unique([end.content_id for pair in pairs for end in pair.ends], return_inverse=True)
+        contents = {end.content_id: end for pair in pairs for end in pair.ends}
+
+        def align(asked: list[int]) -> Iterator[float]:
+            self._prepare({end for k in asked for end in pairs[k].ends})
+            pictures = self._pictures
+            return in_parallel(
+                lambda k: agreement.compare(*(pictures[end.content_id] for end in pairs[k].ends)), asked, self._workers
+            )
+
+        first, second = ends.reshape(-1, 2).T
+        ordered = [contents[name] for name in ids]
+        sizes = [content.size for content in ordered]
+        agreed = self._judge.agreements(self._sketches_of(ordered), sizes, first, second, align)
+        return np.stack([np.maximum(judging.distances_of(agreed), LEAST_NEAR_DISTANCE), agreed], axis=1)
+
+    def _sketches_of(self, contents: Sequence[Content]) -> NDArray[np.uint8]:
+        names = [content.content_id for content in contents]
+        if self._sketches and not self._sketches.missing(names):
+            return self._sketches.read(names)
+        read = in_parallel(lambda content: read_picture(content.file, SKETCH_SIZE), contents, self._workers)
+        return np.array(list(read), np.uint8).reshape(-1, SKETCH_SIZE, SKETCH_SIZE, 3)
 
     def _prepare(self, contents: set[Content]) -> None:
-        if not self._second_stage:
-            return
         from dedup_assets.core.detection import agreement
 
         for content in contents:
@@ -151,3 +195,11 @@ class Comparer:
             self._pictures[content.content_id] = picture
         while len(self._pictures) > max(_PICTURES_KEPT, len(contents)):
             self._pictures.popitem(last=False)
+
+
+def _full_size_distance(pair: _Pair) -> float:
+    from dedup_assets.core.detection import fullsize
+
+    first, second = sorted(pair.ends, key=lambda content: content.content_id)
+    result = fullsize.compare_full(read_full(first.file), read_full(second.file))
+    return 1.0 if result.distance is None else result.distance

@@ -6,7 +6,6 @@ operations that IEEE 754 rounds one way only. So a picture's vectors are the sam
 
 import hashlib
 import math
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 
 from dedup_assets.core.detection.borders import inside_borders, plain
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, Calibration
+from dedup_assets.core.detection.pooling import CELL, Span, cell_weights
 from dedup_assets.core.images import SKETCH_SIZE
 
 Pictures = NDArray[np.uint8]
 Float = NDArray[np.float64]
-Span = tuple[float, float]
 
 # Crops of one side, 0..1: all of it, the first or last nine or eight tenths, the middle.
 _SPANS: tuple[Span, ...] = ((0, 1), (0, 0.9), (0.1, 1), (0, 0.8), (0.2, 1), (0.075, 0.925))
@@ -34,8 +33,6 @@ _VIEWS = (
 
 _GRID = 16  # cells a side for light
 _COLOUR_GRID = 8  # cells a side for colour
-_PARTS = 64  # weights of a cell along one axis sum to this
-_CELL = _PARTS * _PARTS  # so a pooled value is the grey level times this
 _REACH = 2  # cells to each side that local contrast is measured against
 FEATURES = 2 * _GRID**2 + 2 * _COLOUR_GRID**2
 
@@ -63,8 +60,8 @@ class ThumbnailEmbedder:
     name = DEFAULT_EMBEDDER
     picture_size = SKETCH_SIZE
     views = len(_VIEWS) + 1
-    calibration = Calibration()
-    candidate_distance = 0.105
+    calibration = Calibration(view_factor=1.3)
+    candidate_distance = 0.13
 
     def __init__(self, weights: Path = _WEIGHTS) -> None:
         with np.load(weights) as stored:
@@ -129,30 +126,19 @@ def _pool(planes: NDArray[np.float32], boxes: list[tuple[Span, Span]], cells: in
     """
     count = len(planes)
     if not boxes:
-        weights = _cell_weights(_SPANS[0], cells)
+        weights = cell_weights(_SPANS[0], cells)
         return (weights @ planes @ weights.T).astype(np.float64)
-    weights = np.concatenate([_cell_weights(span, cells) for span in _SPANS])
+    weights = np.concatenate([cell_weights(span, cells) for span in _SPANS])
     across = (planes.reshape(-1, SKETCH_SIZE) @ weights.T).reshape(count, SKETCH_SIZE, -1)
     crops = (weights @ across).reshape(count, len(_SPANS), cells, len(_SPANS), cells)
     views = np.empty((count, len(_VIEWS) + 1, cells, cells))
     for place, (rows, columns, mirrored) in enumerate(_VIEWS):
         crop = crops[:, rows, :, columns]
         views[:, place] = crop[..., ::-1] if mirrored else crop
-    down = np.stack([_cell_weights(rows, cells) for rows, _ in boxes])
-    along = np.stack([_cell_weights(columns, cells).T for _, columns in boxes])
+    down = np.stack([cell_weights(rows, cells) for rows, _ in boxes])
+    along = np.stack([cell_weights(columns, cells).T for _, columns in boxes])
     views[:, -1] = down @ planes @ along
     return views.reshape(-1, cells, cells)
-
-
-@lru_cache(maxsize=4096)
-def _cell_weights(span: Span, cells: int) -> NDArray[np.float32]:
-    """(cells, 48) share of each pixel in each cell along one axis, in 64ths; every row sums to 64."""
-    edges = np.linspace(span[0] * SKETCH_SIZE, span[1] * SKETCH_SIZE, cells + 1)[:, None]
-    pixels = np.arange(SKETCH_SIZE)
-    overlap = np.clip(np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels), 0, None)
-    weights = np.rint(overlap * (_PARTS / overlap.sum(axis=1, keepdims=True)))
-    weights[np.arange(cells), weights.argmax(axis=1)] += _PARTS - weights.sum(axis=1)
-    return np.asarray(weights, np.float32)
 
 
 def _trimmed(light: NDArray[np.int32]) -> list[tuple[Span, Span]]:
@@ -170,7 +156,7 @@ def _features(seen: _Seen) -> Float:
     count = len(seen.light)
     blocks = [_squashed(seen.light.reshape(count, -1)), _local_contrast(seen.light).reshape(count, -1)]
     length = np.sqrt(_squares(seen.colour))
-    colour = seen.colour * (_COLOUR_WEIGHT / (length + _FAINT_COLOUR * _CELL))
+    colour = seen.colour * (_COLOUR_WEIGHT / (length + _FAINT_COLOUR * CELL))
     return np.rint(_FEATURE_SCALE * np.concatenate([*map(_unit, blocks), colour], axis=1))
 
 
@@ -178,7 +164,7 @@ def _squashed(light: Float) -> Float:
     """Light about its mean in units of its deviation, large values bent towards 1."""
     off = np.rint(light - light.sum(axis=1, keepdims=True) / light.shape[1])
     deviation = np.sqrt(_squares(off) / light.shape[1])
-    relative = off / (deviation + _FAINT * _CELL)
+    relative = off / (deviation + _FAINT * CELL)
     return np.asarray(np.rint(_SUM_SCALE * (relative / np.sqrt(1 + relative * relative))))
 
 
@@ -189,7 +175,7 @@ def _local_contrast(light: Float) -> Float:
     count = box.sum(axis=0)[:, None] * box.sum(axis=0)
     total, squares = _box_sum(light, box), _box_sum(light * light, box)
     spread = np.maximum(count * squares - total * total, 0)
-    contrast = (count * light - total) / np.sqrt(spread + (count * (_FAINT_LOCALLY * _CELL)) ** 2)
+    contrast = (count * light - total) / np.sqrt(spread + (count * (_FAINT_LOCALLY * CELL)) ** 2)
     return np.asarray(np.rint(_SUM_SCALE * contrast))
 
 
@@ -204,8 +190,8 @@ def _with_colour(projected: Float, seen: _Seen) -> Float:
     blue, red = np.split(seen.colour, 2, axis=1)
     variance = (_variance(light) + _variance(blue) + _variance(red))[:, None]
     flat = _FLAT**4 / (variance**2 + _FLAT**4)
-    mean = light.mean(axis=1) / _CELL
-    channels = [mean + red.mean(axis=1) / _CELL, mean, mean + blue.mean(axis=1) / _CELL]
+    mean = light.mean(axis=1) / CELL
+    channels = [mean + red.mean(axis=1) / CELL, mean, mean + blue.mean(axis=1) / CELL]
     levels = np.stack([np.clip(np.rint(channel), 0, 255).astype(np.intp) for channel in channels], axis=1)
     code = _unit(_COLOUR_CODE[levels].reshape(len(light), -1))
     joined = np.concatenate([projected * np.sqrt(1 - flat), code * np.sqrt(flat)], axis=1)
@@ -215,7 +201,7 @@ def _with_colour(projected: Float, seen: _Seen) -> Float:
 def _variance(cells: Float) -> Float:
     """(n,) in grey levels squared."""
     off = np.rint(cells - cells.mean(axis=1, keepdims=True))
-    return np.asarray(_squares(off)[:, 0] / (cells.shape[1] * float(_CELL) ** 2))
+    return np.asarray(_squares(off)[:, 0] / (cells.shape[1] * float(CELL) ** 2))
 
 
 def _squares(integers: Float) -> Float:

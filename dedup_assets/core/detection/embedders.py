@@ -16,11 +16,13 @@ class Calibration:
     """The monotone map from the cosine of two vectors to a distance in [0, 1], 0 = same picture.
 
     The half-angle distance u = 1 - sqrt((1 + cos) / 2) is mapped piecewise linearly from `knots_u` to `knots_distance`;
-    both rise strictly from 0 to 1. The default map is u itself.
+    both rise strictly from 0 to 1. The default map is u itself. Between a view and a full frame it counts `view_factor`
+    times: many views have many chances to be near by chance.
     """
 
     knots_u: tuple[float, ...] = (0.0, 1.0)
     knots_distance: tuple[float, ...] = (0.0, 1.0)
+    view_factor: float = 1.0
 
     def distance(self, cosine: NDArray[np.float64]) -> NDArray[np.float64]:
         """Distances of the same shape as `cosine` (in [-1, 1]), 0..1, 0 = same picture."""

@@ -25,7 +25,7 @@ __all__ = ["Int8", "Join", "Known", "Reach", "join", "nearest_among", "pair_dist
 Progress = Callable[[int, int], None]
 Each = Callable[[Any, Sequence[Any]], Iterator[Any]]
 
-SEARCH_VERSION = "2"  # changes when a search would find something else
+SEARCH_VERSION = "3"  # changes when a search would find something else
 
 
 @dataclass(frozen=True, slots=True)

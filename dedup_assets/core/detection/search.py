@@ -91,9 +91,10 @@ class PairSearch:
         self, multiply: Multiplier, rows: Indices, views: Int8, full: Prepared, start: int
     ) -> Iterator[Indices]:
         """Keys of the pairs that may be inside, tile by tile, some of them more than once."""
-        full_cosine = self.reach.calibration.cosine(self.reach.full_limit)
-        view_cosine = self.reach.calibration.cosine(self.reach.view_limit)
-        least = [cosine - _SLACK for cosine in (min(full_cosine, view_cosine), *[view_cosine] * (len(views) - 1))]
+        calibration = self.reach.calibration
+        full_cosine = calibration.cosine(max(self.reach.full_limit, self.reach.view_limit))
+        view_cosine = calibration.cosine(self.reach.view_limit / calibration.view_factor)
+        least = [cosine - _SLACK for cosine in (full_cosine, *[view_cosine] * (len(views) - 1))]
         norms = np.sqrt((views.astype(np.int32) ** 2).sum(axis=2))
         queries = [multiply.prepared(view) for view in views]
         for at in range(0, len(self.columns), TILE_COLUMNS):
@@ -230,7 +231,10 @@ def strips(count: int) -> list[Strip]:
 def pair_distances(
     vectors: Int8, first: Indices, second: Indices, calibration: Calibration
 ) -> tuple[Distances, Distances]:
-    """View and full-frame distance of each pair of rows, (p,) float64 each: symmetric, and exact to the last bit."""
+    """View and full-frame distance of each pair of rows, (p,) float64 each: symmetric, and exact to the last bit.
+
+    The view distance is the smallest: of the full frames, or of a view and a full frame times the view factor.
+    """
     view_cosine, full_cosine = np.empty(len(first)), np.empty(len(first))
     for start in range(0, len(first), _DECIDED):
         part = slice(start, start + _DECIDED)
@@ -240,7 +244,8 @@ def pair_distances(
         back = exact_cosine(np.einsum("pvd,pd->pv", b, a[:, 0]), bb, aa[:, :1])
         full_cosine[part] = forth[:, 0]
         view_cosine[part] = np.maximum(forth.max(axis=1), back.max(axis=1))
-    return calibration.distance(view_cosine), calibration.distance(full_cosine)
+    full = calibration.distance(full_cosine)
+    return np.minimum(calibration.distance(view_cosine) * calibration.view_factor, full), full
 
 
 def exact_cosine(dots: NDArray[np.int32], squares: NDArray[np.int32], others: NDArray[np.int32]) -> Distances:

@@ -164,7 +164,8 @@ def _compared(
     offered = found.view_distance <= reach.view_limit
     distance, agreed = found.full_distance.copy(), np.full(len(found.first), np.nan)
     shelf = project.store.comparisons(f"{comparison_version()}-{embedder_id(embedder)}")
-    comparer = Comparer(shelf, project.second_stage, project.threads, engine_of(project, run))
+    engine, sketches = engine_of(project, run), project.store.sketches
+    comparer = Comparer(shelf, project.second_stage, project.threads, engine, sketches)
     rows, ends = np.unique(np.stack([found.first[offered], found.second[offered]]), return_inverse=True)
     first, second = ends.reshape(2, -1)
     candidates = _content_list(project, contents.iloc[rows])

@@ -1,0 +1,46 @@
+"""The second stage: which candidate pairs show the same picture. Sketches rule most out; the rest are aligned."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dedup_assets.core.detection import agreement as agreement_module
+from dedup_assets.core.detection.screening import Indices, Pictures, Screen, evidence
+from dedup_assets.core.images import SKETCH_SIZE
+
+Size = tuple[int, int]
+Align = Callable[[list[int]], Iterable[float]]
+
+RULED_OUT_DISTANCE = 0.2  # of two pictures whose sketches rule out that they are one
+
+
+class Judge:
+    """The agreement of candidate pairs, 0..1, 1 = same picture. It depends on the two pictures alone."""
+
+    def __init__(self) -> None:
+        self._screen = Screen()
+        self.version = self._screen.version
+
+    def agreements(
+        self, sketches: Pictures, sizes: Sequence[Size], first: Indices, second: Indices, align: Align
+    ) -> NDArray[np.float64]:
+        """(p,) agreement of each pair of rows of `sketches`, NaN where these rule it out.
+
+        `align` gives the agreement of the aligned pictures of the pairs it is asked for by number: the costly part.
+        That of pictures which are smaller than a sketch stays as it is.
+        """
+        seen = evidence(sketches, first, second)
+        asked = np.flatnonzero(self._screen.worth_aligning(seen))
+        agreed = np.full(len(first), np.nan)
+        aligned = np.array(list(align(asked.tolist())), np.float64)
+        tiny = np.array([min(size) < SKETCH_SIZE for size in sizes], bool)
+        tiny_pair = tiny[first[asked]] | tiny[second[asked]]
+        agreed[asked] = np.where(tiny_pair, aligned, self._screen.verdict(seen[:, asked], aligned))
+        return agreed
+
+
+def distances_of(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(p,) the distance of each agreement; RULED_OUT_DISTANCE for NaN."""
+    distance = np.array([agreement_module.distance_of(agreed) for agreed in agreement.tolist()])
+    return np.where(np.isnan(agreement), RULED_OUT_DISTANCE, distance)
