@@ -183,6 +183,17 @@ def benchmark(photos: Sequence[Path], edits: Sequence[Edit], known: dict[frozens
     return [*lines, "", *(["False pairs:", *shown, ""] if shown else [])]
 
 
+def distinct(photos: Sequence[Path], known: dict[frozenset[Path], int]) -> list[str]:
+    """Markdown lines: the pairs of different photos that come nearest, among all that there are."""
+    first, second, distance = Detector(photos).candidates()
+    other = [not _known(photos, pair, known) for pair in zip(first.tolist(), second.tolist(), strict=True)]
+    first, second, distance = first[other], second[other], distance[other]
+    lines = [f"{len(photos)} photos, {len(photos) * (len(photos) - 1) // 2 - len(known):,} pairs of different ones,"]
+    lines += [f"{len(first)} of them compared, {(distance <= NEAR).sum()} near. The nearest:", ""]
+    order = np.argsort(distance, kind="stable")[:8].tolist()
+    return [*lines, *(f"- {distance[k]:.4f} {photos[first[k]]} {photos[second[k]]}" for k in order), ""]
+
+
 def lookalikes(folder: Path) -> list[str]:
     """Markdown lines: how much of a folder of different pictures that resemble each other is flagged."""
     paths = images_in([folder])
@@ -253,6 +264,7 @@ def main() -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pillow", "opencv-python-headless"))
     _print([f"{time.strftime('%Y-%m-%d')}, {versions}, embedder {ThumbnailEmbedder().version}", ""])
     _print([f"## Planted edits, {chosen.half} half", "", *benchmark(photos, edits, known_pairs(chosen.images))])
+    _print(["## Different photos", "", *distinct(everything, known_pairs(chosen.images))])
     _print(["## Near zero", "", *same_picture.judge(photos)])
     if chosen.lookalikes:
         _print(["## Look-alikes", "", *lookalikes(chosen.lookalikes)])
