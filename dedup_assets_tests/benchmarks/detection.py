@@ -48,20 +48,15 @@ class Detector:
         self._prepared: dict[int, agreement.Prepared] = {}
         self._judge: Judge | None = None
 
-    def offered(self) -> tuple[Indices, Indices]:
-        """Every pair the first stage offers."""
-        found = join(self.vectors, Reach(self.embedder.calibration, self.embedder.candidate_distance))
+    def offered(self, limit: float) -> tuple[Indices, Indices]:
+        """Every pair whose vectors are within `limit`."""
+        found = join(self.vectors, Reach(self.embedder.calibration, limit))
         return found.first, found.second
-
-    def is_offered(self, first: Indices, second: Indices) -> NDArray[np.bool_]:
-        """(p,) whether the first stage offers each pair."""
-        view, _ = pair_distances(self.vectors, first, second, self.embedder.calibration)
-        return view <= self.embedder.candidate_distance
 
     def distances(self, first: Indices, second: Indices) -> NDArray[np.float64]:
         """(p,) the final distance of each pair, as the pipeline decides it."""
         view, found = pair_distances(self.vectors, first, second, self.embedder.calibration)
-        offered = np.flatnonzero(self.is_offered(first, second))
+        offered = np.flatnonzero(view <= self.embedder.candidate_distance)
         for start in range(0, len(offered), 4096):
             rows = offered[start : start + 4096]
             found[rows] = self._judged(first[rows], second[rows])
@@ -75,7 +70,7 @@ class Detector:
 
     def candidates(self) -> tuple[Indices, Indices, NDArray[np.float64]]:
         """Every pair the first stage offers, and its final distance."""
-        first, second = self.offered()
+        first, second = self.offered(self.embedder.candidate_distance)
         return first, second, self.distances(first, second)
 
     def aligned(self, first: Indices, second: Indices) -> Iterator[float]:

@@ -1,7 +1,7 @@
 """Fit the networks of the second stage: `python -m dedup_assets_tests.benchmarks.fit_screen PHOTOS... --pictures TAR`.
 
 Pairs that are one picture: the edits not kept aside, planted in the tuning half of the photos and in every 150th of
-the small pictures. Pairs that are not: what the first stage offers among the small pictures, and among the tuning half
+the small pictures. Pairs that are not: what the vectors offer among the small pictures, and among the tuning half
 of `--lookalikes`. Same data, same weights.
 """
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from dedup_assets.core.calibration.edits import EDITS
 from dedup_assets.core.detection.screening import EVIDENCE, evidence
-from dedup_assets.core.detection.search import Indices
+from dedup_assets.core.detection.search import Indices, pair_distances
 from dedup_assets_tests.benchmarks.detection import Detector, images_in, kept_aside, planted
 from dedup_assets_tests.benchmarks.fit_descriptor import pictures
 from dedup_assets_tests.benchmarks.network import Layers, fit_network
@@ -27,11 +27,12 @@ Seen = NDArray[np.float32]
 _PORTION = 10  # photos whose edits are on disk at a time
 _LIMIT = 10_000  # small pictures used, from the first on
 _FIRST, _EVERY = 7, 150  # of them have edits planted
+_OFFERED = 0.13  # vector distance up to which pairs are used
 _SURELY_ONE = 0.95  # agreement from which two different small pictures are taken for duplicates, and left out
 
 
 def of_edits(photos: Sequence[Path], pool: Executor) -> Seen:
-    """(n, EVIDENCE + 1): what is seen of the photos and their edits where the first stage offers the pair."""
+    """(n, EVIDENCE + 1): what is seen of the photos and their edits where the vectors offer the pair."""
     starts = range(0, len(photos), _PORTION)
     portions = [photos[start : start + _PORTION] for start in starts]
     return np.concatenate(list(pool.map(_of_portion, portions, starts)))
@@ -43,14 +44,14 @@ def _of_portion(photos: Sequence[Path], seed: int) -> Seen:
         detector = Detector(planted(photos, edits, Path(folder), seed)[0])
         edited = np.arange(len(photos), len(detector.paths))
         source = edited % len(photos)
-        offered = detector.is_offered(source, edited)
+        offered = pair_distances(detector.vectors, source, edited, detector.embedder.calibration)[0] <= _OFFERED
         return _seen(detector, source[offered], edited[offered])
 
 
 def of_different(photos: Sequence[Path]) -> Seen:
-    """The same of all pairs that the first stage offers among different pictures, but for likely duplicates."""
+    """The same of all pairs that the vectors offer among different pictures, but for likely duplicates."""
     detector = Detector(photos)
-    seen = _seen(detector, *detector.offered())
+    seen = _seen(detector, *detector.offered(_OFFERED))
     return seen[seen[:, -1] < _SURELY_ONE]
 
 

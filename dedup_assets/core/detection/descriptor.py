@@ -61,7 +61,7 @@ class ThumbnailEmbedder:
     picture_size = SKETCH_SIZE
     views = len(_VIEWS) + 1
     calibration = Calibration(view_factor=1.3)
-    candidate_distance = 0.13
+    candidate_distance = 0.137
 
     def __init__(self, weights: Path = _WEIGHTS) -> None:
         with np.load(weights) as stored:
