@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dedup_assets.core.errors import LabelError
 from dedup_assets.core.labels.files import ImageIndex, LabelFile, missing_images, split_named
@@ -16,6 +18,11 @@ from dedup_assets.core.labels.model import Annotation, Box, Label, LabelSet
 FORMAT = "huggingface"
 NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 _SNIFFED_BYTES = 4096
+_TEXTS = pa.list_(pa.string())
+_TYPES = {
+    **{"file_name": pa.string(), "width": pa.int64(), "height": pa.int64(), "label": pa.string(), "labels": _TEXTS},
+    "objects": pa.struct([("bbox", pa.list_(pa.list_(pa.float64()))), ("categories", _TEXTS), ("payloads", _TEXTS)]),
+}
 _OURS = ("file_name", "width", "height", "label", "labels", "objects")
 
 
@@ -48,7 +55,10 @@ def read(files: Sequence[LabelFile], index: ImageIndex) -> LabelSet:
 
 
 def write(placed: Sequence[Placed], labels: LabelSet, folder: Path) -> None:
-    """metadata.jsonl in the folder of each split; names are SPLIT/REST, or REST for images without a split."""
+    """metadata.parquet in the folder of each split; names are SPLIT/REST, or REST for images without a split.
+
+    Parquet, since `datasets` wants the same types in every split, in one without any box too.
+    """
     splits = sorted({image.split or "" for image in placed})
     boxed = any(label.box for image in placed for label in image.annotation.labels)
     classed = max((_classes(image.annotation) for image in placed), key=len, default=[])
@@ -56,8 +66,9 @@ def write(placed: Sequence[Placed], labels: LabelSet, folder: Path) -> None:
         inside = [image for image in placed if (image.split or "") == split]
         rows = [_row(image, split, boxed, len(classed)) for image in inside]
         (folder / split).mkdir(exist_ok=True)
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (folder / split / "metadata.jsonl").write_text(text, encoding="utf-8")
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        types = [(name, _TYPES.get(name) or pa.array([row.get(name) for row in rows]).type) for name in names]
+        pq.write_table(pa.Table.from_pylist(rows, pa.schema(types)), folder / split / "metadata.parquet")
 
 
 def _row(image: Placed, split: str, boxed: bool, classed: int) -> dict[str, Any]:
@@ -94,7 +105,9 @@ def _load(file: LabelFile) -> list[dict[str, Any]]:
         if file.suffix == ".jsonl":
             return [json.loads(line) for line in file.text().splitlines() if line.strip()]
         data = io.BytesIO(file.read())
-        frame = pd.read_csv(data, dtype=str, keep_default_na=False) if file.suffix == ".csv" else pd.read_parquet(data)
+        if file.suffix == ".parquet":
+            return [dict(row) for row in pq.read_table(data).to_pylist()]
+        frame = pd.read_csv(data, dtype=str, keep_default_na=False)
         return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
     except (OSError, ValueError) as error:
         if isinstance(error, LabelError):
