@@ -7,6 +7,7 @@ this process: the next run goes on from what is named.
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from functools import cache
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -54,7 +55,7 @@ class RayEngine:
         self._settings = settings or RaySettings()
         self._workers = workers
         self._threads = threads
-        self._say = say
+        self._say = cache(say)  # every sentence once
 
     def each(
         self, work: Callable[[Shard], Result], shards: Iterable[Shard], *, alone: bool = False

@@ -15,6 +15,7 @@ from dedup_assets.core.errors import EngineError
 _HERE = "local"  # as Ray itself calls it
 _QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 _CLIENT_PORT = 10001
+_connected: list[str] = []  # by this module, not by a resource
 _REACH_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 2 << 30  # at most, of a cluster on this machine; what is more goes to disk
 _OBJECT_STORE_SHARE = 0.15
@@ -38,6 +39,8 @@ def connect(settings: RaySettings, workers: int | None, say: Callable[[str], Non
     import ray
 
     if ray.is_initialized():
+        if not _connected:
+            say(f"using the Ray cluster that this run is connected to: {_size(ray)}")
         return ray
     address = settings.address or os.environ.get("RAY_ADDRESS") or _HERE
     if address == _HERE:
@@ -48,10 +51,15 @@ def connect(settings: RaySettings, workers: int | None, say: Callable[[str], Non
             ray.init(address, **_QUIET)
         except Exception as error:
             raise EngineError(f"cannot use the Ray cluster at '{address}' ({_reason(error)}); {_HINT}") from error
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    _connected.append(address)
     where = "started on this machine" if address == _HERE else f"at {address}"
-    say(f"using a Ray cluster {where}: {there.get('CPU', 0):g} CPUs, {there.get('GPU', 0):g} GPUs")
+    say(f"using a Ray cluster {where}: {_size(ray)}")
     return ray
+
+
+def _size(ray: Any) -> str:  # noqa: ANN401 - a module
+    there: dict[str, float] = ray.cluster_resources()
+    return f"{there.get('CPU', 0):g} CPUs, {there.get('GPU', 0):g} GPUs"
 
 
 def _start(ray: Any, workers: int | None) -> None:  # noqa: ANN401 - a module
