@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from dedup_assets.core.detection.fullsize import compare_full
 from dedup_assets.core.images import SKETCH_SIZE, as_rgb, hash_pixels, read_full, read_image, read_picture
 from dedup_assets_tests.pictures import exif, grain, photo, put
 
@@ -143,6 +144,25 @@ def test_16_bit_pixels_are_compared_in_full_and_across_formats(tmp_path):
     png = put(Image.fromarray(deep), tmp_path / "a.png")
     assert identity(png) == identity(put(Image.fromarray(deep), tmp_path / "a.tiff"))
     assert identity(png) != identity(put(Image.fromarray(close), tmp_path / "b.png"))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_16_bits_are_told_apart_below_what_is_seen(tmp_path, channels):
+    import cv2
+
+    high = np.random.default_rng(0).integers(0, 256, (70, 70, channels)).astype(np.uint16) << 8
+    for name, pixels in (("a.png", high + 3), ("b.png", high + 200), ("c.tif", high + 3)):
+        cv2.imwrite(str(tmp_path / name), pixels)
+    cv2.imwrite(str(tmp_path / "d.png"), high + 3, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    a, b, c, d = (read_image(tmp_path / name) for name in ("a.png", "b.png", "c.tif", "d.png"))
+    assert a.status == b.status == "ok"
+    assert np.array_equal(a.sketch, b.sketch)
+    assert a.pixel_hash != b.pixel_hash
+    assert a.pixel_hash == c.pixel_hash == d.pixel_hash == hash_pixels(tmp_path / "d.png")
+    assert a.file_hash != d.file_hash
+    seen = compare_full(read_full(tmp_path / "a.png"), read_full(tmp_path / "b.png"))
+    assert not seen.identical
+    assert 0 < seen.distance < 0.0001
 
 
 def test_byte_order_of_16_bit_tiffs_does_not_matter(tmp_path):

@@ -15,6 +15,7 @@ from dedup_assets.core.errors import SourceError, UnreachableFileError
 from dedup_assets.core.sources.base import Readable, opened
 
 SKETCH_SIZE = 48
+DEEP = "16 bits a channel"  # in the info of a whole picture: whether the file holds more than is seen
 MAX_PIXELS = 178_956_970  # where Pillow itself starts to suspect a decompression bomb
 
 _ORIENTATION = 0x0112
@@ -103,15 +104,25 @@ def open_scaled(file: Readable, size: int) -> Image.Image:
 def read_full(file: Readable) -> Image.Image:
     """The first frame at full size, upright, palettes expanded: what identity and full-size comparison look at."""
     with _open(file) as image:
+        deep = is_deep(image)
         image.load()
-        return expand(upright(image))
+        whole = expand(upright(image))
+        whole.info[DEEP] = deep
+        return whole
 
 
 def hash_pixels(file: Readable) -> str:
     """SHA-256 over mode, displayed size, number of frames and every frame's pixels. Raises what the decoder raises."""
     with _open(file) as image:
+        if is_deep(image):
+            return _hash_deep(io.BytesIO(file.read_bytes()), image)
         image.load()
         return _hash_decoded(image)
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether the file has 16 bits a channel where Pillow keeps 8; known until the image is loaded."""
+    return image.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -163,17 +174,20 @@ def _facts(source: IO[bytes], file: Readable, file_hash: str, max_pixels: int) -
         scaled = _scale_on_decode(image, _SCALED_SIZE)
         if not scaled and width * height > _LARGE_PIXELS:
             with _one_large_at_a_time:
-                return _decoded_facts(image, known, (width, height), scaled)
-        return _decoded_facts(image, known, (width, height), scaled)
+                return _decoded_facts(image, source, known, (width, height), scaled)
+        return _decoded_facts(image, source, known, (width, height), scaled)
 
 
-def _decoded_facts(image: Image.Image, known: dict[str, Any], stored_size: tuple[int, int], scaled: bool) -> ImageFacts:
+def _decoded_facts(
+    image: Image.Image, source: IO[bytes], known: dict[str, Any], stored_size: tuple[int, int], scaled: bool
+) -> ImageFacts:
+    deep = is_deep(image)
     image.load()
     width, height = stored_size[::-1] if _orientation(image) >= 5 else stored_size
     if not scaled:
         width, height = upright(image).size
     sketch = squash(upright(image), SKETCH_SIZE)
-    pixel_hash = None if scaled else _hash_decoded(image)
+    pixel_hash = None if scaled else _hash_deep(source, image) if deep else _hash_decoded(image)
     facts: dict[str, Any] = {"width": width, "height": height, "frames": _frames(image), "scaled": scaled}
     return ImageFacts("ok", pixel_hash=pixel_hash, sketch=sketch, **facts, **known)
 
@@ -187,6 +201,20 @@ def _hash_decoded(image: Image.Image) -> str:
         picture = expand(upright(image))
         digest.update(f"{picture.mode} {picture.width}x{picture.height} {frames}\n".encode())
         digest.update(picture.tobytes())
+    return digest.hexdigest()
+
+
+def _hash_deep(source: IO[bytes], image: Image.Image) -> str:
+    """The same for 16 bits a channel; equal only where the orientation is noted in the same way."""
+    import cv2
+
+    source.seek(0)
+    data = source.read()
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16 or _frames(image) > 1:  # then identical to the same bytes alone
+        return hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256(f"16 bits {pixels.shape} {_orientation(image)}\n".encode())
+    digest.update(pixels.astype("<u2").tobytes())
     return digest.hexdigest()
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup_assets.core.images import as_rgb
+from dedup_assets.core.images import DEEP, as_rgb
 
-VERSION = "1"  # changes when an answer would
+VERSION = "2"  # changes when an answer would
 TINY_DISTANCE = 0.02  # vector distance up to which a pair of equal size is worth decoding in full
 
 _BORDER = 1e-4  # the distance that stands for 'just the same picture'
+_UNSEEN = 1e-6  # the distance of pictures that may differ below the 8 bits a channel that are compared
 _BLOCK = 16  # pixels a side
 _LIGHT_SHIFT = 2.5  # grey levels: what re-encoding may move the mean light of a block by
 _COLOUR_SHIFT = 4.5  # grey levels: the same for colour differences
@@ -45,7 +46,8 @@ def compare_full(first: Image.Image, second: Image.Image) -> FullSizeResult:
     if first.size != second.size:
         return FullSizeResult(False, None)
     if first.mode == second.mode and first.tobytes() == second.tobytes():
-        return FullSizeResult(True, 0.0)
+        more = first.info.get(DEEP) or second.info.get(DEEP)
+        return FullSizeResult(False, _UNSEEN) if more else FullSizeResult(True, 0.0)
     return FullSizeResult(False, min(1.0, _BORDER * _worst(_planes(first), _planes(second))))
 
 
