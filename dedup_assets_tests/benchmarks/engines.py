@@ -14,7 +14,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
+
+_LOOK_SECONDS = 0.3
 
 RUN = """
 import hashlib, json, sys, time
@@ -24,42 +28,64 @@ from dedup_assets.core.engines import ray as ray_engine
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import Store
-from dedup_assets_tests.benchmarks.engines import cpu_seconds_of_all
+from dedup_assets_tests.benchmarks.engines import CpuMeter
 from dedup_assets_tests.chain import Chain
 
 images, store, engine, cpus = Path(sys.argv[1]), Store(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 ray_engine._PIECES_WORTH_A_CLUSTER = 1
-began, spent, by_step = time.monotonic(), 0.0, {}
+meter, began, spent, by_step = CpuMeter(), time.monotonic(), 0.0, {}
 chain = Chain(images, store, {"engine": engine, "workers": cpus})
 for step in (steps.scan_images, steps.embed_images, steps.find_neighbours):
     step(chain.project, Run())
-    by_step[step.__name__] = cpu_seconds_of_all() - spent
-    spent = cpu_seconds_of_all()
+    by_step[step.__name__] = meter.seconds - spent
+    spent += by_step[step.__name__]
 steps.score_uniqueness(chain.project, Thresholds(), Run())
 tables = (schema.IMAGES, schema.CONTENT_PAIRS, schema.CONTENT_NEAREST, schema.PAIRS, schema.SCORES)
 digests = {name: hashlib.sha256(rows.encode()).hexdigest() for name, rows in chain.results(tables).items()}
-figures = {"wall_s": time.monotonic() - began, "cpu_s": cpu_seconds_of_all(), "steps": by_step, "tables": digests}
+figures = {"wall_s": time.monotonic() - began, "cpu_s": meter.seconds, "steps": by_step, "tables": digests}
 print(json.dumps(figures))
 """
 
 
-def cpu_seconds_of_all() -> float:
-    """CPU seconds of this process and of all that came from it, those that have ended among them (Linux)."""
-    parents, spent = {}, {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(process.name)] = int(fields[1])
-        spent[int(process.name)] = sum(map(int, fields[11:15]))  # own, and of children that were waited for
+class CpuMeter:
+    """CPU seconds of this process and of all that came from it, those that have ended among them (Linux).
 
-    def is_ours(pid: int) -> bool:
+    Ray's workers are waited for by nobody, so their last figures are taken from /proc while they live.
+    """
+
+    def __init__(self) -> None:
+        self._ticks: dict[tuple[int, str], int] = {}
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        self._look()
+        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            self._look()
+
+    def _look(self) -> None:
+        parents, seen = {}, {}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            pid = int(process.name)
+            parents[pid], seen[pid, fields[19]] = int(fields[1]), int(fields[11]) + int(fields[12])
+        for key, ticks in seen.items():
+            if key in self._ticks or self._is_ours(key[0], parents):
+                self._ticks[key] = ticks
+
+    @staticmethod
+    def _is_ours(pid: int, parents: dict[int, int]) -> bool:
         while pid > 1 and pid != os.getpid():
             pid = parents.get(pid, 0)
         return pid == os.getpid()
-
-    return sum(ticks for pid, ticks in spent.items() if is_ours(pid)) / os.sysconf("SC_CLK_TCK")
 
 
 def run(images: Path, engine: str, cpus: int) -> dict:
@@ -80,7 +106,9 @@ def measure(images: Path, cpus: int) -> dict:
     beyond = {engine: full[engine]["cpu_s"] - fixed[engine] for engine in full}
     return {
         "files": sum(path.is_file() for path in images.rglob("*")),
-        "same_tables": full["local"]["tables"] == full["ray"]["tables"],
+        "tables_that_differ": [
+            name for name, rows in full["local"]["tables"].items() if rows != full["ray"]["tables"][name]
+        ],
         "startup_cpu_s": fixed,
         "cpu_s": {engine: figures["cpu_s"] for engine, figures in full.items()},
         "wall_s": {engine: figures["wall_s"] for engine, figures in full.items()},

@@ -10,8 +10,10 @@ import pytest
 from dedup_assets.core.engines.base import RaySettings
 from dedup_assets.core.engines.ray import RayEngine
 from dedup_assets.core.engines.ray_cluster import connect
-from dedup_assets.core.errors import EngineError, SettingsError
+from dedup_assets.core.errors import EmbedderError, EngineError, SettingsError
 from dedup_assets.core.project import project_of, remembered
+from dedup_assets.core.sources.folder import Folder
+from dedup_assets.core.steps.embeddings import EmbedPictures
 from dedup_assets_tests.chain import chain_in
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="pip install 'dedup-assets[ray]'")
@@ -86,3 +88,9 @@ def test_two_stores_never_meet_in_one_storage(tmp_path):
 def test_processes_of_a_cluster_decode_in_as_many_threads_as_they_have_cpus(tmp_path):
     threads = [chain_in(tmp_path, engine="ray", ray_cpus=cpus, workers=8).project.threads for cpus in (1.0, 2.5)]
     assert threads == [1, 3]
+
+
+def test_a_worker_with_another_network_under_the_name_is_refused(tmp_path):
+    work = EmbedPictures("thumbnail", "of another release", Folder(tmp_path), 1)
+    with pytest.raises(EmbedderError, match=r"'thumbnail' has version .* on a worker and of another release where"):
+        work([("content", "image.png")])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dedup_assets.core.detection.embedders import Embedder, load_embedder
 from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.detection.products import Int8
-from dedup_assets.core.errors import DedupError, SourceError
+from dedup_assets.core.errors import DedupError, EmbedderError, SourceError
 from dedup_assets.core.images import SKETCH_SIZE, read_picture
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -43,7 +43,7 @@ def embed_images(project: Project, run: Run) -> EmbeddingSummary:
         shelf = store.vectors(embedder_id(embedder), embedder.views, embedder.dimension)
         missing = shelf.missing(contents["content_id"].tolist())
         with store.explained():
-            work = EmbedPictures(project.embedder, project.images, project.threads)
+            work = EmbedPictures(project.embedder, embedder.version, project.images, project.threads)
             vectors = engine_of(project, run).each(work, _pictures(project, embedder, missing, contents), alone=True)
             done = 0
             for part, rows in zip(shards_of(missing, CHUNK), vectors, strict=True):
@@ -67,12 +67,13 @@ class EmbedPictures:
     """Work of an engine: the vectors of each picture of a shard, itself or the content_id and image_id to read."""
 
     embedder: str
+    version: str
     source: Source
     workers: int | None
 
     def __call__(self, pictures: NDArray[np.uint8] | Sequence[tuple[str, str]]) -> Int8:
         """(n, views, dimension), in order. Raises SourceError where the place does not answer."""
-        embedder = _loaded(self.embedder)
+        embedder = _loaded(self.embedder, self.version)
         if not isinstance(pictures, np.ndarray):
             size = embedder.picture_size
             read = in_parallel(lambda ids: self._read(ids[1], size), pictures, self.workers)
@@ -88,7 +89,16 @@ class EmbedPictures:
             raise DedupError(f"'{image_id}' changed while the run was reading it ({error}); run again") from error
 
 
-_loaded = lru_cache(maxsize=1)(load_embedder)
+@lru_cache(maxsize=1)
+def _loaded(name: str, version: str) -> Embedder:
+    """The embedder, kept from shard to shard. Raises EmbedderError when another version of it is installed here."""
+    embedder = load_embedder(name)
+    if embedder.version != version:
+        raise EmbedderError(
+            f"the embedder '{name}' has version {embedder.version} on a worker and {version} where the run began; "
+            "give all machines the same file and release"
+        )
+    return embedder
 
 
 def _pictures(
