@@ -126,7 +126,7 @@ class Project:
     @property
     def exchange(self) -> str:
         """Where engines of many processes leave results on their way: a folder or URI for this store alone."""
-        if self.ray.storage is None:
+        if self.ray.storage is None or self.engine != RAY:
             return str(self.store.folder / "exchange")
         return f"{self.ray.storage.rstrip('/')}/{version_of(str(self.store.folder))}"
 

@@ -81,7 +81,8 @@ def test_a_store_of_a_release_without_ray_is_read(tmp_path):
 
 
 def test_two_stores_never_meet_in_one_storage(tmp_path):
-    one, other = (project_of(tmp_path, tmp_path / name, ray_storage="memory://shared") for name in ("one", "other"))
+    settings = {"engine": "ray", "ray_storage": "memory://shared"}
+    one, other = (project_of(tmp_path, tmp_path / name, **settings) for name in ("one", "other"))
     assert one.exchange != other.exchange
 
 

@@ -129,9 +129,12 @@ class Ledger:
 
 
 def forget_results(exchange: str) -> None:
-    """Remove all that lies in an exchange: the step that asked for it is done, and its tables are stored."""
+    """Remove all that lies in an exchange: the step that asked for it is done, and its tables are stored.
+
+    What cannot be removed is left; the next step tries again.
+    """
     filesystem, root = connect(exchange)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         filesystem.rm(root, recursive=True)
 
 
