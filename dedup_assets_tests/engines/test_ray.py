@@ -16,7 +16,7 @@ ray = pytest.importorskip("ray", reason="the Ray engine needs Ray: pip install '
 
 pytestmark = pytest.mark.slow
 
-SHARDS = [(start, start + 5) for start in range(0, 60, 5)]
+SHARDS = [(start, start + 5) for start in range(0, 80, 5)]
 
 
 @pytest.fixture(scope="module", autouse=True)

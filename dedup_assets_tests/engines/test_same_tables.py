@@ -41,6 +41,7 @@ def small_pieces(monkeypatch):
     """Several pieces for every kind of work on a hundred pictures."""
     monkeypatch.setattr(ray_engine, "_SHARDS_OF_PIECE", {})
     monkeypatch.setattr(ray_engine, "_PIECES_WORTH_A_CLUSTER", 1)
+    monkeypatch.setattr(ray_engine, "_PIECES_WORTH_A_POOL", 1)
     monkeypatch.setattr(embeddings, "CHUNK", 16)
     monkeypatch.setattr(comparing, "_CHUNK", 8)
 

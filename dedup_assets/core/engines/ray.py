@@ -30,6 +30,7 @@ _POOLED = frozenset({"ReadFiles", "EmbedPictures"})  # read images, and may keep
 _USES_GPU = frozenset({"EmbedPictures"})
 _SHARDS_OF_PIECE = {"ReadFiles": 32, "HashPixels": 8}  # their shards are small; others are a piece each
 _PIECES_WORTH_A_CLUSTER = 2
+_PIECES_WORTH_A_POOL = 16  # which takes as long to open as the cluster itself
 _RETRIES = 3  # of a piece whose worker was lost; after that it is the piece that is to blame
 _POLL_SECONDS = 0.5
 
@@ -75,12 +76,14 @@ class RayEngine:
         order = Order(prefix_of(self._exchange, work, __version__), self._threads)
         ledger = Ledger(order.prefix)
         named = ((piece_name(place, piece), piece) for place, piece in enumerate(pieces))
-        first = next(named)
-        pooled = type(work).__name__ in _POOLED and not isinstance(first[1][0], np.ndarray)  # pictures at hand: no pool
-        way = self._through_pool if pooled else self._through_tasks
+        begun, way = [next(named)], self._through_tasks
+        at_hand = isinstance(begun[0][1][0], np.ndarray)  # the pictures themselves: nothing to read
+        if type(work).__name__ in _POOLED and not at_hand:
+            begun += islice(named, _PIECES_WORTH_A_POOL - 1)
+            way = self._through_pool if len(begun) >= _PIECES_WORTH_A_POOL else way
         complete = False
         try:
-            for parcel in way(work, order, chain([first], named), ledger):
+            for parcel in way(work, order, chain(begun, named), ledger):
                 yield from order.prefix.collect(parcel)
             complete = True
         finally:
