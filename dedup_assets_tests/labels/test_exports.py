@@ -91,6 +91,13 @@ def test_what_a_format_cannot_hold_is_told_with_counts(ran, tmp_path):
     assert json.loads((tmp_path / "out" / "dedup_export.json").read_text())["left_out"] == report.left_out
 
 
+def test_what_is_said_of_whole_images_is_told_when_it_stays_behind(ran, tmp_path):
+    report = export_dataset(ran["voc"].store, "coco", tmp_path / "out")
+    assert report.left_out_of_images["owner"] == 2
+    assert "left out: 'owner' of 2 images, which coco does not take from another format" in report.sentences
+    assert export_dataset(ran["voc"].store, "voc", tmp_path / "same").left_out_of_images == {}
+
+
 @pytest.mark.parametrize("through", ["manifest", "huggingface"])
 def test_tables_carry_what_other_formats_say(through, ran, tmp_path):
     assert export_dataset(ran["coco"].store, through, tmp_path / "between").left_out == {}

@@ -184,6 +184,11 @@ def _labels(
     return labels
 
 
+def said_of_image(said: dict[str, Any]) -> tuple[str, ...]:
+    """The names of what is said of an image beyond its file and size."""
+    return tuple(key for key in said if key not in ("id", "file_name", "width", "height"))
+
+
 def _extras(said: dict[str, Any]) -> tuple[str, ...]:
     return tuple(key for key, value in said.items() if key not in _PLAIN and value not in (0, None, "", [], {}))
 

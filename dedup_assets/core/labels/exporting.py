@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,11 @@ from dedup_assets.core.sources.folder import path_of
 from dedup_assets.core.store import Store
 
 REPORT = "dedup_export.json"
+_SAID_OF_IMAGES: dict[str, Callable[[Any], tuple[str, ...]]] = {
+    coco.FORMAT: coco.said_of_image,
+    voc.FORMAT: voc.said_of_image,
+    hugging_face.FORMAT: tuple,
+}
 _CARRY_ALL = (manifest.FORMAT, hugging_face.FORMAT)  # these keep what other formats say in a column of its own
 
 
@@ -63,7 +69,8 @@ _FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export holds. `left_out`: what labels say that the format cannot hold, and how many say it.
+    """What an export holds. `left_out`: what labels say that the format cannot hold, and how many say it;
+    `left_out_of_images`: the same for what is said of images as a whole.
 
     `source`: the dataset version or collection it was made of.
     """
@@ -76,6 +83,7 @@ class ExportReport:
     annotated_count: int
     placement: str
     left_out: dict[str, int]
+    left_out_of_images: dict[str, int]
 
     @property
     def sentences(self) -> list[str]:
@@ -84,6 +92,10 @@ class ExportReport:
         lines += [
             f"left out: '{name}' of {count:,} labels, which {self.format} cannot hold"
             for name, count in sorted(self.left_out.items())
+        ]
+        lines += [
+            f"left out: '{name}' of {count:,} images, which {self.format} does not take from another format"
+            for name, count in sorted(self.left_out_of_images.items())
         ]
         return lines
 
@@ -213,7 +225,21 @@ def _report(format_: str, folder: Path, source: str, placed: Sequence[Placed], p
         if format_ not in _CARRY_ALL and format_ not in label.payload
         for extra in label.extras
     )
-    annotated = sum(image.annotation.annotated for image in placed)
+    lost_of_images = Counter(
+        name
+        for image in placed
+        for source, said in image.annotation.payload.items()
+        if source != format_
+        for name in _SAID_OF_IMAGES[source](said)
+    )
     return ExportReport(
-        format_, str(folder), source, len(placed), len(labels), annotated, placement, dict(sorted(lost.items()))
+        format=format_,
+        folder=str(folder),
+        source=source,
+        image_count=len(placed),
+        label_count=len(labels),
+        annotated_count=sum(image.annotation.annotated for image in placed),
+        placement=placement,
+        left_out=dict(sorted(lost.items())),
+        left_out_of_images=dict(sorted(lost_of_images.items())),
     )

@@ -94,6 +94,13 @@ def _label(entry: ET.Element, place: str) -> Label:
     return Label(name, Box(left, top, right - left, bottom - top), payload, _extras(entry))
 
 
+def said_of_image(said: str) -> tuple[str, ...]:
+    """The names of what is said of an image beyond its file and size."""
+    plain = ("folder", "filename", "path", "size", "object")
+    told = [inner for inner in ET.fromstring(said) if (inner.tag, (inner.text or "").strip()) != ("segmented", "0")]
+    return tuple(dict.fromkeys(inner.tag for inner in told if inner.tag not in plain))
+
+
 def _extras(entry: ET.Element) -> tuple[str, ...]:
     """The elements that say more than class and box."""
     return tuple(
