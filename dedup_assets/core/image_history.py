@@ -10,7 +10,8 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.grounds import why_gone
-from dedup_assets.core.store import Store
+from dedup_assets.core.run_links import ROLLBACK
+from dedup_assets.core.store import StepRecord, Store
 from dedup_assets.core.why import identify
 
 
@@ -37,18 +38,28 @@ class ImageHistory:
 
 def history(store: Store, image: str) -> ImageHistory:
     """Everything the store knows of an image. Raises DedupError for one it never saw."""
-    images, removals, decisions = (store.read(table) for table in (schema.IMAGES, schema.REMOVALS, schema.DECISIONS))
-    image_id = identify(store, image, images, removals)
+    tables = {table: store.read(table) for table in (schema.IMAGES, schema.REMOVALS, schema.DECISIONS, schema.EVENTS)}
+    image_id = identify(store, image, tables[schema.IMAGES], tables[schema.REMOVALS])
+    scores = store.read(schema.SCORES, "image_id = ?", (image_id,))
+    return history_from(image_id, {**tables, schema.SCORES: scores}, store.step("uniqueness_scores"))
+
+
+def history_from(
+    image_id: str, tables: Mapping[schema.Table, pd.DataFrame], scoring: StepRecord | None
+) -> ImageHistory:
+    """The same, of an image_id, from tables that are read already; `scoring`: what made the scores."""
+    images, removals, decisions = tables[schema.IMAGES], tables[schema.REMOVALS], tables[schema.DECISIONS]
     row = next(iter(images[images["image_id"] == image_id].to_dict("records")), None)
     about = removals[removals["image_id"] == image_id].to_dict("records")
     hashes = {entry["content_hash"] for entry in about} | ({row["file_hash"]} if row else set())
-    rollbacks = store.read(schema.EVENTS, "event = 'rollback'")
+    events = tables[schema.EVENTS]
+    rollbacks = events[events["event"] == ROLLBACK]
     back = dict(zip(rollbacks["happened_at"], rollbacks["dataset_version"], strict=True))
     found = [
         *_seen(row),
         *(entry for removal in about for entry in _removal(removal, back)),
         *_decided(image_id, hashes, decisions),
-        *(_scored(store, image_id) if row and row["status"] == "ok" else ()),
+        *(_scored(image_id, tables[schema.SCORES], scoring) if row and row["status"] == "ok" else ()),
     ]
     same = pd.concat(
         [
@@ -100,12 +111,10 @@ def _decided(image_id: str, hashes: set[str], decisions: pd.DataFrame) -> Iterat
         yield Happening(_time(row["decided_at"]), "decided", f"decided{by}: {word}{of}{written}{note}")
 
 
-def _scored(store: Store, image_id: str) -> Iterator[Happening]:
-    step = store.step("uniqueness_scores")
-    scores = store.read(schema.SCORES, "image_id = ?", (image_id,)).to_dict("records")
-    if step is None or not scores:
+def _scored(image_id: str, scores: pd.DataFrame, step: StepRecord | None) -> Iterator[Happening]:
+    score = next(iter(scores[scores["image_id"] == image_id].to_dict("records")), None)
+    if step is None or score is None or pd.isna(score["uniqueness"]):
         return
-    score = scores[0]
     label = "" if pd.isna(score["label"]) else f", {str(score['label']).lower()}"
     nearest = "" if pd.isna(score["nearest_id"]) else f"; nearest is {score['nearest_id']}"
     used = json.loads(step.settings)["thresholds"]

@@ -22,15 +22,20 @@ from dedup_assets.explorer import (
     leaks,
     overview,
     pictures,
+    plan,
     review,
     run,
+    versions,
     whatif,
 )
 from dedup_assets.explorer.pages import failed, missing, static_files
 from dedup_assets.explorer.security import Guard
 from dedup_assets.explorer.state import Explorer, explorer_of
 
-_NOUNS = (overview, grid, image, review, collections, whatif, labels, leaks, audit, run, pictures)
+_NOUNS = (
+    *(overview, grid, image, review, collections, whatif, plan, labels, leaks, versions, audit),
+    *(run, pictures),
+)
 
 
 def create_app(store: Store, *, hosts: Collection[str] = ()) -> Starlette:

@@ -1,47 +1,57 @@
-"""`python -m dedup_assets.explorer.apply STORE [DUPLICATE NEAR]`: the run behind "apply decisions".
+"""`python -m dedup_assets.explorer.apply STORE [all | DUPLICATE NEAR]`: the run behind "apply decisions".
 
-Says how it goes on standard output, one JSON object a line: `line` a sentence, `doing` what and which `share` of 1 of
-it is done, at the end `done` or `failed`.
+Runs what changed decisions change, `all` of the chain, or with other thresholds what those change. Says how it goes on
+standard output; see `dedup_assets.explorer.job.tell`.
 """
 
-import contextlib
 import json
 import sys
+from collections.abc import Sequence
 
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import remembered
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import Store
+from dedup_assets.explorer.job import tell
 
+ALL = "all"
 DECISIONS_CHANGED = ("duplicates", "deduplicated_dataset")
 THRESHOLDS_CHANGED = ("uniqueness_scores", *DECISIONS_CHANGED)
+CHAIN = ("raw_images", "embeddings", "neighbours", *THRESHOLDS_CHANGED)
+
+
+def assets_of(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The assets that a run with these arguments, after STORE, materialises."""
+    if tuple(arguments) == (ALL,):
+        return CHAIN
+    return THRESHOLDS_CHANGED if arguments else DECISIONS_CHANGED
 
 
 def main(arguments: list[str]) -> int:
     """Run the job; 0 when it succeeded."""
     from dedup_assets.jobs import run_job
 
-    store = Store(arguments[0])
-    assets = THRESHOLDS_CHANGED if len(arguments) == 3 else DECISIONS_CHANGED
+    store, said = Store(arguments[0]), arguments[1:]
+    assets = assets_of(said)
 
     def on_progress(what: str, done: int, total: int) -> None:
-        _tell(doing=what, share=done / max(total, 1))
+        tell(doing=what, share=done / max(total, 1))
 
     def on_notice(sentence: str) -> None:
-        _tell(line=sentence)
+        tell(line=sentence)
 
     try:
         project = remembered(store)
-        thresholds = Thresholds(*map(float, arguments[1:])) if len(arguments) == 3 else used_thresholds(store)
-        _tell(line=f"starting the Dagster job for {', '.join(assets)}")
+        thresholds = Thresholds(*map(float, said)) if len(said) == 2 else used_thresholds(store)
+        tell(line=f"starting the Dagster job for {', '.join(assets)}")
         result = run_job(project, thresholds, assets=assets, on_progress=on_progress, on_notice=on_notice)
     except DedupError as error:
-        _tell(failed=str(error))
+        tell(failed=str(error))
         return 1
-    _tell(line=f"materialised {', '.join(result.materialised)}")
+    tell(line=f"materialised {', '.join(result.materialised)}")
     for check in result.failed_checks:
-        _tell(line=f"{check.name}: {check.sentence}")
-    _tell(line=f"run {result.run_id} succeeded", done=True)
+        tell(line=f"{check.name}: {check.sentence}")
+    tell(line=f"run {result.run_id} succeeded", done=True)
     return 0
 
 
@@ -49,12 +59,6 @@ def used_thresholds(store: Store) -> Thresholds:
     """The thresholds that the scores of the store were made with."""
     step = store.step("uniqueness_scores")
     return Thresholds(**json.loads(step.settings)["thresholds"]) if step else Thresholds()
-
-
-def _tell(**said: object) -> None:
-    with contextlib.suppress(OSError):  # whoever listened is gone; the run goes on
-        sys.stdout.write(json.dumps(said) + "\n")
-        sys.stdout.flush()
 
 
 if __name__ == "__main__":

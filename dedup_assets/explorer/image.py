@@ -9,15 +9,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.exploring.browse import similar
 from dedup_assets.core.exploring.snapshot import Snapshot
+from dedup_assets.core.image_history import ImageHistory, history_from
+from dedup_assets.core.run_links import link_to
+from dedup_assets.core.steps.record import UNIQUENESS_SCORES
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.state import explorer_of
 from dedup_assets.explorer.tiles import tile
 
 _SIMILAR_SHOWN = 60
 _RESEMBLING_SHOWN = 24
+_SAME_SHOWN = 12
 
 
 def image(request: Request) -> Response:
@@ -31,7 +36,7 @@ def image(request: Request) -> Response:
     review = explorer.review(snapshot)
     words = review.words
     others = similar(snapshot.gallery, row)
-    history = snapshot.removals[snapshot.removals["image_id"] == image_id]
+    history = _history(snapshot, image_id)
     return page(
         request,
         "image.html",
@@ -42,7 +47,9 @@ def image(request: Request) -> Response:
         more=max(len(others) - _SIMILAR_SHOWN, 0),
         group=review.groups.group_of.get(row),
         leader=str(snapshot.gallery.ids[review.groups.group_of[row]]) if row in review.groups.group_of else None,
-        history=[_plain(entry) for entry in history.iloc[::-1].to_dict("records")],
+        history=history,
+        same_bytes=history.other_paths[:_SAME_SHOWN],
+        run_link=link_to,
     )
 
 
@@ -63,6 +70,18 @@ def resembling(request: Request) -> Response:
     return JSONResponse(
         {"images": [{"tile": tile(snapshot, other, words), "distance": distance} for other, distance in others]}
     )
+
+
+def _history(snapshot: Snapshot, image_id: str) -> ImageHistory:
+    images = snapshot.gallery.images  # with the columns of the scores
+    tables = {
+        schema.IMAGES: images,
+        schema.SCORES: images,
+        schema.REMOVALS: snapshot.removals,
+        schema.DECISIONS: snapshot.applied,
+        schema.EVENTS: snapshot.events,
+    }
+    return history_from(image_id, tables, snapshot.steps.get(UNIQUENESS_SCORES))
 
 
 def _why(snapshot: Snapshot, row: int) -> str:

@@ -19,8 +19,10 @@ PAGES = (
     ("/review", "Review"),
     ("/collections", "Collections"),
     ("/whatif", "What if"),
+    ("/plan", "Plan"),
     ("/labels", "Labels"),
     ("/leakage", "Leakage"),
+    ("/versions", "Versions"),
     ("/audit", "Audit"),
 )
 

@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.explorer.apply import DECISIONS_CHANGED, THRESHOLDS_CHANGED
+from dedup_assets.explorer.apply import ALL, assets_of
 from dedup_assets.explorer.requests import Body, number_in, writes
 from dedup_assets.explorer.state import Explorer, explorer_of
 
@@ -25,19 +25,20 @@ def state(request: Request) -> Response:
             "failed": job.failed,
             "pending": pending(explorer, snapshot),
             "file": str(snapshot.project.decisions_file),
-            "assets": list(DECISIONS_CHANGED),
+            "assets": list(assets_of(job.arguments if job.running else ())),
         },
         headers={"cache-control": "no-store"},
     )
 
 
 def start(explorer: Explorer, body: Body) -> object:
-    """Apply the decisions, or with thresholds in the request score anew and apply them."""
-    thresholds = None
+    """Apply the decisions; with thresholds in the request score anew and apply them; with `all` run the whole chain."""
+    arguments = [ALL] if body.get("all") is True else []
     if "duplicate" in body:
         thresholds = Thresholds(number_in(body, "duplicate"), number_in(body, "near"))
-    explorer.job.start(thresholds)
-    return {"assets": list(DECISIONS_CHANGED if thresholds is None else THRESHOLDS_CHANGED)}
+        arguments = [repr(thresholds.duplicate), repr(thresholds.near_duplicate)]
+    explorer.job.start(arguments)
+    return {"assets": list(assets_of(arguments))}
 
 
 def pending(explorer: Explorer, snapshot: Snapshot) -> int:

@@ -352,7 +352,7 @@ def test_decisions_are_applied_from_the_page(tab, store):
     assert "test/2_again.png" in set(store.read(schema.TAGS, "tag = 'Duplicates'")["image_id"])
 
 
-@pytest.mark.parametrize("path", ["/", "/grid", "/review", "/collections", "/whatif", "/audit"])
+@pytest.mark.parametrize("path", ["/", "/grid", "/review", "/collections", "/whatif", "/plan", "/versions", "/audit"])
 def test_everything_that_can_be_pressed_has_a_name(tab, path):
     tab.goto(path)
     tab.wait_for_load_state("networkidle")

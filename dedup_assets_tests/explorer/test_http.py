@@ -14,7 +14,9 @@ def hash_of(page, image_id):
     return next(tile["hash"] for tile in page.get("/api/images", limit=400).json()["tiles"] if tile["id"] == image_id)
 
 
-@pytest.mark.parametrize("path", ["/", "/grid", "/review", "/collections", "/whatif", "/labels", "/leakage", "/audit"])
+@pytest.mark.parametrize(
+    "path", ["/", "/grid", "/review", "/collections", "/whatif", "/plan", "/labels", "/leakage", "/versions", "/audit"]
+)
 def test_every_page_answers_with_a_policy_against_foreign_scripts(page, path):
     answer = page.get(path)
     assert answer.status_code == 200

@@ -1,7 +1,7 @@
 """A store as one consistent picture in memory, for looking at it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 _GALLERY_STEPS = (RAW_IMAGES, NEIGHBOURS, UNIQUENESS_SCORES)
 _GALLERY_TABLES = (schema.IMAGES, schema.SCORES, schema.PAIRS)
-_RECORD_TABLES = (schema.TAGS, schema.REMOVALS, schema.DECISIONS, schema.DATASETS, schema.STEPS)
+_RECORD_TABLES = (schema.TAGS, schema.REMOVALS, schema.DECISIONS, schema.DATASETS, schema.EVENTS, schema.STEPS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,12 @@ class Gallery:
         return dict(
             zip(self.images["file_hash"].to_numpy(dtype=object)[readable].tolist(), readable.tolist(), strict=True)
         )
+
+    def hashes_of(self, image_ids: Iterable[str]) -> dict[str, str]:
+        """image_id -> file_hash, of those that are readable images here."""
+        rows = {image: self.row_of[image] for image in image_ids if image in self.row_of}
+        hashes = self.images["file_hash"]
+        return {image: str(hashes.iloc[row]) for image, row in rows.items() if self.readable[row]}
 
     @cached_property
     def readable(self) -> Mask:
@@ -127,6 +133,7 @@ class Snapshot:
     removals: pd.DataFrame
     applied: pd.DataFrame
     datasets: pd.DataFrame
+    events: pd.DataFrame
 
     @cached_property
     def in_force(self) -> pd.DataFrame:
@@ -184,6 +191,7 @@ def load_snapshot(store: Store, before: Snapshot | None = None) -> Snapshot:
         removals=records[schema.REMOVALS],
         applied=records[schema.DECISIONS],
         datasets=records[schema.DATASETS],
+        events=records[schema.EVENTS],
     )
 
 
