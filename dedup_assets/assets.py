@@ -9,22 +9,25 @@ from typing import Any, cast
 import dagster as dg
 
 from dedup_assets.core import covered, schema, steps
-from dedup_assets.core.decisions import file_version, read_decisions
+from dedup_assets.core.decisions import file_version
 from dedup_assets.core.drift import note_arrivals
 from dedup_assets.core.engines.base import RAY
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.folder_changes import compared
 from dedup_assets.core.labels.importing import input_version
+from dedup_assets.core.plan import decision_counts
 from dedup_assets.core.project import Project
 from dedup_assets.core.published import for_reading
 from dedup_assets.core.report import nearest_pairs, removed_pairs
 from dedup_assets.core.run import Progress, Run
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
 from dedup_assets.core.thresholds_used import note_before, thresholds_used
+from dedup_assets.core.versions import current_version
 from dedup_assets.metadata import (
     SHOWN_PAIRS,
     arrivals_metadata,
     counts_markdown,
+    difference_metadata,
     explorer_links,
     histogram_markdown,
     pairs_markdown,
@@ -117,10 +120,18 @@ def build_assets(
         @source("review_decisions", "Reviewed decisions about near duplicates: keep, remove, discard, not_duplicate.")
         def review_decisions() -> dg.ObserveResult:
             with readable_failures():
-                decisions = read_decisions(project.decisions_file)
+                reading = for_reading(store)
+                counts = decision_counts(project, reading)
+                lost = len(reading.read(schema.DECISIONS, "applies_to = 0"))
             return dg.ObserveResult(
                 data_version=dg.DataVersion(file_version(project.decisions_file)),
-                metadata={"decisions": len(decisions), "file": _path(project.decisions_file)},
+                metadata={
+                    "decisions": counts["decisions"],
+                    "waiting_to_be_applied": counts["decisions_new"],
+                    "applied_but_no_longer_written": counts["decisions_gone"],
+                    "without_their_image_at_last_run": lost,
+                    "file": _path(project.decisions_file),
+                },
             )
 
     @asset(
@@ -283,6 +294,7 @@ def build_assets(
     )
     def deduplicated_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with readable_failures():
+            before = current_version(store)
             done = steps.write_dataset(project, run_of(context))
             covered.note_dataset(store, context.run.run_id)
         return _result(
@@ -294,6 +306,7 @@ def build_assets(
                 "dataset": done.name,
                 "dataset_version": done.dataset_version,
                 "new_version": done.created,
+                **difference_metadata(store, before, done.version),
                 "placement": project.recipe.placement,
                 "folder": _path(done.delivered or done.folder),
             },

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dedup_assets.core.drift import ALL, Arrival
+from dedup_assets.core.errors import DedupError
 from dedup_assets.core.exploring.thumbnails import thumbnail
 from dedup_assets.core.grounds import why_gone
 from dedup_assets.core.project import Project
@@ -14,9 +15,12 @@ from dedup_assets.core.report import Bar, ShownPair, histogram
 from dedup_assets.core.schema import IMAGES, REMOVALS, Table
 from dedup_assets.core.settings import EXPLORER_PORT
 from dedup_assets.core.store import Store
+from dedup_assets.core.versions import Moved, difference, version_called
 
 SHOWN_PAIRS = 8  # pictures lie in the event log, so few and small
 _SHOWN_REMOVALS = 50
+_SHOWN_MOVED = 10
+_DIFFERENCES = ("added", "removed", "restored", "vanished", "changed")
 _SIDE = 112
 _BAR_WIDTH = 40
 _SHOWN_FOLDERS = 30  # those with most new images; all of them are in the table arrivals
@@ -92,6 +96,31 @@ def removals_markdown(store: Store, run_id: str) -> dg.MarkdownMetadataValue:
     if len(rows) > _SHOWN_REMOVALS:
         lines.append(f"\nand {len(rows) - _SHOWN_REMOVALS:,} more in the table `removals`, by this run's id")
     return dg.MetadataValue.md("\n".join(lines))
+
+
+def difference_metadata(store: Store, before: str | None, after: str) -> dict[str, int | dg.MetadataValue]:
+    """What differs between two dataset versions: numbers that Dagster plots, and the first images with the reasons.
+
+    Nothing for a first version; no list where the two are the same.
+    """
+    if before is None:
+        return {}
+    entries: dict[str, int | dg.MetadataValue] = {"version_before": dg.MetadataValue.text(before)}
+    if before == after:
+        return entries | {f"images_{kind}": 0 for kind in _DIFFERENCES}
+    try:
+        found = difference(store, version_called(store, before), version_called(store, after))
+    except DedupError as error:  # the version before was moved away by hand; the new one is written all the same
+        return entries | {"difference": dg.MetadataValue.text(f"cannot be told: {error}")}
+    moved: dict[str, Sequence[Moved]] = {kind: getattr(found, kind) for kind in _DIFFERENCES}
+    lines = ["| image | | why |", "|:--|:--|:--|"]
+    for kind, some in moved.items():
+        lines += [f"| `{_cell(one.image_id)}` | {kind} | {_cell(one.why)} |" for one in some[:_SHOWN_MOVED]]
+        if len(some) > _SHOWN_MOVED:
+            lines.append(f"| and {len(some) - _SHOWN_MOVED:,} more | {kind} | |")
+    more = f"\n`dedup-assets diff {before} {after} --all --store {shlex.quote(str(store.folder))}` names all of them"
+    table = dg.MetadataValue.md("\n".join([*lines, more]))
+    return entries | {f"images_{kind}": len(some) for kind, some in moved.items()} | {"difference": table}
 
 
 def counts_markdown(counts: dict[str, int]) -> dg.MarkdownMetadataValue:

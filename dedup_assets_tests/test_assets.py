@@ -12,6 +12,7 @@ from dedup_assets.core import schema
 from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import Store
+from dedup_assets.core.versions import current_version
 from dedup_assets.demo import IDENTICAL_KINDS, make_demo_images
 from dedup_assets.jobs import APPLY_DECISIONS, run_job
 
@@ -229,6 +230,33 @@ def test_a_decision_reruns_duplicates_and_the_dataset_alone(images, own_store):
     removed = own_store.read(schema.REMOVALS, "reason = 'reviewed'")
     assert removed["image_id"].tolist() == [pair["image_b"]]
     assert removed["run_id"].tolist() == [result.run_id]
+
+
+def test_decisions_that_wait_are_told_and_the_dataset_tells_what_they_changed(images, own_store):
+    alone = own_store.read(schema.SCORES, "label IS NULL AND group_id IS NULL").iloc[0]["image_id"]
+    own_store.decisions_file.write_text(f"image_id,decision\n{alone},discard\n")
+    standing = current_version(own_store)
+    observe = dg.define_asset_job("observe", selection=["review_decisions"])
+    defs = dg.Definitions.merge(build_dedup_defs(images, own_store.folder), dg.Definitions(jobs=[observe]))
+
+    def observed():
+        result = defs.resolve_job_def("observe").execute_in_process(
+            instance=dg.DagsterInstance.ephemeral(), run_config=QUIET
+        )
+        (event,) = result.get_asset_observation_events()
+        said = event.asset_observation_data.asset_observation.metadata
+        return [said[name].value for name in ("decisions", "waiting_to_be_applied", "applied_but_no_longer_written")]
+
+    assert observed() == [1, 1, 0]
+    said = metadata_of(materialise(defs, APPLY_DECISIONS), "deduplicated_dataset")
+    assert observed() == [1, 0, 0]
+    assert said["version_before"] == standing
+    assert (said["images_removed"], said["images_added"]) == (1, 0)
+    assert f"| `{alone}` | removed | discarded by reviewer |" in said["difference"]
+    again = metadata_of(materialise(defs, APPLY_DECISIONS), "deduplicated_dataset")
+    assert (again["images_removed"], "difference" in again) == (0, False)
+    own_store.decisions_file.write_text("image_id,decision\n")
+    assert observed() == [0, 0, 1]
 
 
 def test_a_decision_that_leaves_no_survivor_stops_before_the_dataset(images, own_store):

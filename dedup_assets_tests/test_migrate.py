@@ -7,8 +7,10 @@ import duckdb
 import pytest
 
 from dedup_assets.core import schema
+from dedup_assets.core.doctor.examine import NOTE, OK, WRONG, examine, prune_store, repair
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.report import overview
+from dedup_assets.core.run import Run
 
 LATER = {  # what the first release had not
     "images": {"etag", "annotated", "label_hash", "renamed_from"},
@@ -49,6 +51,27 @@ def test_a_store_of_an_older_release_is_read_and_taken_on(older, once):
     with database(older) as db:
         there = db.execute("SELECT table_name, column_name FROM information_schema.columns").fetchall()
     assert set(there) >= {(table.name, name) for table in schema.TABLES for name in table.names}
+
+
+def format_finding(store):
+    return next(finding for finding in examine(store) if finding.check == "store format")
+
+
+def test_the_doctor_tells_which_release_wrote_a_store(ran):
+    assert format_finding(ran.store).state == OK
+    with database(ran) as db:
+        db.execute("DROP TABLE store_format")
+    assert format_finding(ran.store).state == NOTE
+    ran.store.set_fact("touched", "by this release")
+    assert format_finding(ran.store).state == OK
+    with database(ran) as db:
+        db.execute("UPDATE store_format SET version = 99")
+    found = format_finding(ran.store)
+    assert found.state == WRONG
+    assert "later release" in found.sentence
+    for mend in (repair, prune_store):
+        with pytest.raises(StoreError, match="later release"):
+            mend(ran.store, Run())
 
 
 def test_a_store_of_a_later_release_is_not_written(ran):

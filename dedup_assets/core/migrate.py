@@ -13,21 +13,28 @@ def bring_up_to_date(db: duckdb.DuckDBPyConnection) -> None:
 
     Raises StoreError for a store of a later format than this release knows, which it would damage.
     """
-    db.execute("CREATE TABLE IF NOT EXISTS store_format (version INTEGER, shape VARCHAR)")
-    rows, now = db.execute("SELECT version, shape FROM store_format").fetchall(), int(schema.STORE_VERSION)
-    if rows and rows[0][0] > now:
-        raise StoreError(
-            f"the store was written by a later release (format {rows[0][0]}, this one knows {now}); upgrade "
-            "dedup-assets, or name another store"
-        )
-    if rows == [(now, shape())]:
+    if is_up_to_date(db):
         return
+    db.execute("CREATE TABLE IF NOT EXISTS store_format (version INTEGER, shape VARCHAR)")
     for table in schema.TABLES:
         db.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({table.sql})")
         for column in table.columns:
             db.execute(f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {column.name} {column.type}")
     db.execute("DELETE FROM store_format")
-    db.execute("INSERT INTO store_format VALUES (?, ?)", [now, shape()])
+    db.execute("INSERT INTO store_format VALUES (?, ?)", [int(schema.STORE_VERSION), shape()])
+
+
+def is_up_to_date(db: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the database is as this release writes it; writes nothing. Raises StoreError for a later format."""
+    noted = db.execute("SELECT 1 FROM information_schema.tables WHERE table_name = 'store_format'").fetchall()
+    rows = db.execute("SELECT version, shape FROM store_format").fetchall() if noted else []
+    now = int(schema.STORE_VERSION)
+    if rows and rows[0][0] > now:
+        raise StoreError(
+            f"the store was written by a later release (format {rows[0][0]}, this one knows {now}); upgrade "
+            "dedup-assets, or name another store"
+        )
+    return bool(rows == [(now, shape())])
 
 
 def shape() -> str:

@@ -99,7 +99,7 @@ def quick_plan(project: Project, thresholds: Thresholds | None = None) -> Plan:
     files, to_read = since_last_scan(project, reading)
     plan = _without_outcome(project, reading, files, to_read, thresholds)
     try:
-        return replace(plan, **_decisions(project, reading))
+        return replace(plan, **decision_counts(project, reading))
     except DecisionError as error:
         return replace(plan, problem=str(error))
 
@@ -172,8 +172,11 @@ def _without_outcome(
     )
 
 
-def _decisions(project: Project, reading: Store) -> dict[str, Any]:
-    """How the reviewed file differs from what was applied last. Raises DecisionError for a file that cannot be read."""
+def decision_counts(project: Project, reading: Store) -> dict[str, Any]:
+    """How the reviewed file differs from what was applied last: the fields `decisions` to `decisions_gone` of a plan.
+
+    Raises DecisionError for a file that cannot be read.
+    """
     said = read_decisions(project.decisions_file)
     words = {(line.image_id, line.decision, line.duplicate_of) for line in said}
     rows = reading.read(schema.DECISIONS)[["image_id", "decision", "duplicate_of"]].fillna("")

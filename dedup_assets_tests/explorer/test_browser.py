@@ -10,6 +10,7 @@ import pytest
 
 from dedup_assets.core import schema
 from dedup_assets.core.project import remembered
+from dedup_assets.core.versions import current_version
 from dedup_assets_tests.explorer.support import BROKEN, COPIES, GROUPS, HOSTILE, Process, apply_decisions
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -350,6 +351,34 @@ def test_decisions_are_applied_from_the_page(tab, store):
     tab.get_by_role("button", name="Apply now").click()
     tab.get_by_text("The run is done.").wait_for(timeout=60_000)
     assert "test/2_again.png" in set(store.read(schema.TAGS, "tag = 'Duplicates'")["image_id"])
+
+
+@pytest.mark.slow
+def test_what_the_plan_foresees_is_run_from_its_page(tab, store):
+    tab.goto("/image?id=train/7.png")
+    tab.get_by_role("button", name="Discard").click()
+    tab.goto("/plan")
+    tab.get_by_role("button", name="Work out the outcome").click()
+    leaving = tab.locator("[data-list=leave] li")
+    leaving.wait_for(timeout=60_000)
+    assert leaving.all_inner_texts()[0].startswith("train/7.png")
+    tab.get_by_role("button", name="Run now").click()
+    tab.get_by_text("The run is done.").wait_for(timeout=120_000)
+    tab.get_by_text("Neither images nor decisions changed").wait_for()
+    assert "train/7.png" in set(store.read(schema.TAGS, "tag = 'Duplicates'")["image_id"])
+
+
+def test_going_back_to_an_earlier_version_by_keyboard(tab, store):
+    first = current_version(store)
+    store.decisions_file.write_text("image_id,decision,duplicate_of\ntrain/7.png,discard,\n")
+    apply_decisions(remembered(store))
+    tab.goto("/versions")
+    assert "train/7.png" in tab.inner_text("#removed")
+    tab.get_by_role("button", name=f"Go back to {first}").press("Enter")
+    tab.get_by_role("button", name="Go back", exact=True).press("Enter")
+    tab.get_by_role("button", name="Close").press("Enter")
+    sync_api.expect(tab.get_by_role("row").filter(has_text="stands now")).to_contain_text(first)
+    assert current_version(store) == first
 
 
 @pytest.mark.parametrize("path", ["/", "/grid", "/review", "/collections", "/whatif", "/plan", "/versions", "/audit"])

@@ -1,7 +1,7 @@
 """The whole examination, and what it leads to."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,7 @@ from dedup_assets.core.doctor.files import (
     stray_files,
 )
 from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
-from dedup_assets.core.doctor.tables import check_tables
+from dedup_assets.core.doctor.tables import check_format, check_tables
 from dedup_assets.core.errors import DedupError, StoreError
 from dedup_assets.core.project import Project, remembered
 from dedup_assets.core.published import PUBLISHED, current_set, load_parquet, publish
@@ -40,7 +40,7 @@ def examine(store: Store) -> list[Finding]:
         there = current_set(store)
         remedy = f"--repair rebuilds it from the tables published in '{there}'" if there else ""
         return [Finding("database", WRONG, str(error), remedy), check_stray(store)]
-    findings = [Finding("database", OK, f"opens: {store.database}")]
+    findings = [Finding("database", OK, f"opens: {store.database}"), check_format(store)]
     for check in (check_tables, check_datasets):
         findings += _safely(check.__name__, check(store))
     findings += _safely("caches", check_caches(project))
@@ -48,9 +48,13 @@ def examine(store: Store) -> list[Finding]:
 
 
 def repair(store: Store, run: Run) -> list[str]:
-    """Rebuild what can be rebuilt, and run the chain where rows were wrong; what was done, in sentences."""
+    """Rebuild what can be rebuilt, and run the chain where rows were wrong; what was done, in sentences.
+
+    Raises StoreError for a store of a later release, which is left as it is.
+    """
     with store.exclusively(run.say):
         before = examine(store)
+        _refuse_later(before)
         wrong = {finding.check for finding in before if finding.state == WRONG}
         done = []
         if "database" in wrong:
@@ -77,8 +81,9 @@ def repair(store: Store, run: Run) -> list[str]:
 
 
 def prune_store(store: Store, run: Run) -> int:
-    """Remove vectors, sketches and comparisons of vanished contents; the bytes freed."""
+    """Remove vectors, sketches and comparisons of vanished contents; the bytes freed. Raises as `repair` does."""
     with store.exclusively(run.say):
+        _refuse_later([check_format(store)])
         freed = prune(remembered(store))
         if freed:
             _note(store, run, "prune", f"{freed:,} bytes of vanished contents removed")
@@ -180,6 +185,12 @@ def _parquet(path: Path) -> pd.DataFrame | None:
         return pd.read_parquet(path)
     except (OSError, ValueError):
         return None
+
+
+def _refuse_later(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        if finding.check == "store format" and finding.state == WRONG:
+            raise StoreError(finding.sentence)
 
 
 def _safely(name: str, findings: Iterator[Finding]) -> list[Finding]:

@@ -6,13 +6,27 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.audit import in_force
-from dedup_assets.core.doctor.finding import OK, WRONG, Finding
+from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
+from dedup_assets.core.errors import StoreError
+from dedup_assets.core.migrate import is_up_to_date
 from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.record import UNIQUENESS_SCORES, thresholds_of
 from dedup_assets.core.store import Store, content_version, version_of
 
 COMPUTED_ANEW = "--repair forgets what the steps noted and runs the chain again"
+
+
+def check_format(store: Store) -> Finding:
+    """Whether this release wrote the store, an older one, or a later one."""
+    try:
+        with store.connect() as db:
+            same = is_up_to_date(db)
+    except StoreError as error:
+        return Finding("store format", WRONG, str(error))
+    if same:
+        return Finding("store format", OK, f"format {schema.STORE_VERSION}, that of this release")
+    return Finding("store format", NOTE, "of an older release; the next run brings it up to date and drops nothing")
 
 
 def check_tables(store: Store) -> Iterator[Finding]:

@@ -46,6 +46,7 @@ function verdict(plan, outdated) {
   if (plan.outcome?.dataset === plan.datasetNow) return `The dataset would stay ${plan.datasetNow}.`;
   if (plan.outcome) return `A run would write the dataset ${plan.outcome.dataset}${plan.datasetNow ? `, now ${plan.datasetNow}` : ""}.`;
   if (outdated) return "Something changed since the outcome was worked out; ask again.";
+  if (![plan.new, plan.changed, plan.vanished, plan.renamed].some(({ total }) => total) && !plan.decisionsNew && !plan.decisionsGone) return "Neither images nor decisions changed since the last run.";
   return "Which images would leave or come back is worked out on a copy; new files are read for it.";
 }
 
@@ -81,7 +82,7 @@ function files(title, list, note = () => "") {
 function pairs(title, name, list) {
   return h("section", { "data-list": name }, head(title, list), list.total
     ? h("ul", { class: "pair-list" }, list.shown.map(({ id, keeper, why }) => h("li", { class: "pair", title: id },
-      h("div", { class: "pair-pictures" }, picture(keeper ? seen(keeper) : { status: "discarded" }, 320, { loading: "lazy" }), picture(seen(id), 320, { loading: "lazy" })),
+      h("div", { class: "pair-pictures" }, keeper ? picture(seen(keeper), 320, { loading: "lazy" }) : "", picture(seen(id), 320, { loading: "lazy" })),
       h("span", { class: "path" }, named(id)), h("span", { class: "muted path" }, why))))
     : h("p", { class: "muted" }, "nobody"));
 }
