@@ -45,8 +45,8 @@ function verdict(plan, outdated) {
   if (plan.changesNothing) return `A run would change nothing; the dataset stays ${plan.datasetNow}.`;
   if (plan.outcome?.dataset === plan.datasetNow) return `The dataset would stay ${plan.datasetNow}.`;
   if (plan.outcome) return `A run would write the dataset ${plan.outcome.dataset}${plan.datasetNow ? `, now ${plan.datasetNow}` : ""}.`;
-  if (outdated) return "Something changed since the outcome was worked out; ask again.";
   if (![plan.new, plan.changed, plan.vanished, plan.renamed].some(({ total }) => total) && !plan.decisionsNew && !plan.decisionsGone) return "Neither images nor decisions changed since the last run.";
+  if (outdated) return "Something changed since the outcome was worked out; ask again.";
   return "Which images would leave or come back is worked out on a copy; new files are read for it.";
 }
 
