@@ -17,8 +17,8 @@ _LINES_KEPT = 40
 class Job:
     """At most one piece of work of a `module` at a time. Its process says one JSON object a line; see `tell`."""
 
-    def __init__(self, store: Store, module: str, what: str) -> None:
-        self._store, self._module, self._what = store, module, what
+    def __init__(self, store: Store, module: str, name: str) -> None:
+        self._store, self._module, self._name = store, module, name
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self.arguments: tuple[str, ...] = ()
@@ -36,14 +36,14 @@ class Job:
         """Start it on the store with these arguments. Raises DedupError if it goes on already."""
         with self._lock:
             if self._process is not None:
-                raise DedupError(f"{self._what} is in progress already; wait for it to end")
+                raise DedupError(f"a {self._name} is in progress already; wait for it to end")
             self.log, self.failed, self.doing, self.share, self.result = [], None, "starting", 0.0, None
             self.arguments = tuple(arguments)
             command = [sys.executable, "-m", self._module, str(self._store.folder), *arguments]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
-            threading.Thread(target=self._follow, args=[self._process], name=self._module, daemon=True).start()
+            threading.Thread(target=self._follow, args=[self._process], name=self._name, daemon=True).start()
 
     def _follow(self, process: "subprocess.Popen[str]") -> None:
         ended = False
@@ -51,7 +51,7 @@ class Job:
             ended = self._hear(json.loads(line)) or ended
         code = process.wait()
         if not ended and self.failed is None:
-            self.failed = f"{self._what} ended with exit code {code} before it was done"
+            self.failed = f"the {self._name} ended with exit code {code} before it was done"
         self._process = None
 
     def _hear(self, said: dict[str, Any]) -> bool:

@@ -42,8 +42,8 @@ class Explorer:
         self.token = secrets.token_urlsafe(24)
         self.user = _user()
         self.writing_dataset = threading.Lock()
-        self.job = Job(store, "dedup_assets.explorer.apply", "a run")
-        self.foreseen = Job(store, "dedup_assets.explorer.foresee", "a plan")
+        self.job = Job(store, "dedup_assets.explorer.apply", "run")
+        self.foreseen = Job(store, "dedup_assets.explorer.foresee", "plan")
         self._lock = threading.Lock()
         self._known: Known | None = None
         self._whatif: WhatIf | None = None
