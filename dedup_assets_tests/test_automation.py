@@ -157,6 +157,7 @@ def test_a_folder_that_is_gone_fails_one_run_and_needs_none_when_it_is_back(runn
 
 def test_a_change_that_a_person_ran_already_is_not_run_again(running):
     put_photos(running.images, [7])
+    running.settled()
     run_job(project_of(running.images, running.store, workers=1), Thresholds())
     assert running.ticks() == []
 

@@ -74,6 +74,8 @@ def make_store(folder, count):
             "sketch_hash": hashes,
             "split": [image.partition("/")[0] for image in ids],
             "first_seen_at": now,
+            "etag": None,
+            "label_count": None,
         }
     )
     distances = np.where(keeper != None, 0.0, np.nan)  # noqa: E711 (elementwise)
@@ -97,6 +99,7 @@ def make_store(folder, count):
         **{"distance": 0.0, "duplicate_threshold": 0.0001, "near_duplicate_threshold": 0.05, "embedder": "x"},
         **{"decided_by": "rule", "decided_at": now, "note": None, "run_id": "run", "removed_at": now},
         **{"restored_at": pd.NaT, "content_hash": hashes[:duplicates], "keeper_reason": None, "superseded_at": pd.NaT},
+        dataset_version=None,
     )
     tags = pd.DataFrame({"image_id": ids[:duplicates], "tag": "Duplicates", "reason": "identical", "run_id": "run"})
     store.replace(
