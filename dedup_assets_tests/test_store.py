@@ -178,6 +178,18 @@ def count_up(folder, times):
             store.append(schema.TAGS, tags(f"{os.getpid()}"))
 
 
+def test_tables_read_together_are_as_they_were_at_one_moment(store, monkeypatch):
+    assert [len(rows) for rows in store.read_together(schema.TAGS, schema.META)] == [0, 0]
+    store.append(schema.TAGS, tags("a"))
+    store.set_fact("k", "v")
+    openings, opened = [], store._open
+    monkeypatch.setattr(store, "_open", lambda write: openings.append(write) or opened(write))
+    rows, known = store.read_together(schema.TAGS, schema.META)
+    assert list(rows["image_id"]) == ["a"]
+    assert list(known["value"]) == ["v"]
+    assert openings == [False]
+
+
 @pytest.mark.slow
 def test_two_writers_lose_nothing(store):
     writers = [spawned.Process(target=count_up, args=(store.folder, 20)) for _ in range(2)]

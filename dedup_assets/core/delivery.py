@@ -14,6 +14,7 @@ from dedup_assets.core.scanning import in_parallel
 from dedup_assets.core.sources import source_of
 from dedup_assets.core.sources.base import Source
 from dedup_assets.core.sources.bucket import Bucket
+from dedup_assets.core.sources.connection import read_if_there
 from dedup_assets.core.sources.folder import Folder
 
 _CHUNK = 256
@@ -95,7 +96,7 @@ def _upload(
 
 
 def _stands(bucket: Bucket, summary: str, placement: str) -> bool:
-    known = bucket.read_if_there(summary)
+    known = read_if_there(bucket.uri, summary)
     return known is not None and placement in ("none", json.loads(known)["placement"])
 
 

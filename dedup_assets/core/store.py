@@ -209,6 +209,13 @@ class Store:
         with self.connect() as db:
             return select(db, table, where, parameters)
 
+    def read_together(self, *tables: Table) -> tuple[pd.DataFrame, ...]:
+        """The rows of several tables as they were at one moment; the database is opened once."""
+        if not self.exists():
+            return tuple(table.empty() for table in tables)
+        with self.connect() as db:
+            return tuple(select(db, table) for table in tables)
+
     def replace(self, frames: Mapping[Table, pd.DataFrame], *steps: StepRecord) -> None:
         """Put `frames` in place of the rows that the chain owns and note the steps, all at once or not at all."""
         with self.connect(write=True) as db:

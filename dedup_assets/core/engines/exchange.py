@@ -16,7 +16,7 @@ from typing import Any
 
 from dedup_assets.core.engines.parcels import pack, unpack
 from dedup_assets.core.errors import StoreError
-from dedup_assets.core.sources.connection import connect, reason_of, retried
+from dedup_assets.core.sources.connection import connect, read_if_there, reason_of, retried
 
 MANIFEST = "manifest.json"
 
@@ -57,7 +57,7 @@ class Prefix:
 
     def collect(self, parcel: Parcel) -> list[Any]:
         """The results. Raises StoreError when the file is not what was delivered."""
-        data = self._read(parcel.file)
+        data = read_if_there(self.uri, parcel.file)
         if data is None or hashlib.sha256(data).hexdigest() != parcel.sha256:
             raise StoreError(f"'{self.uri}/{parcel.file}' is not what a worker wrote there; {_SHARED}")
         result = unpack(data)
@@ -65,7 +65,7 @@ class Prefix:
 
     def named(self) -> dict[str, Parcel]:
         """What the manifest names, by piece; nothing where there is none or its files are gone."""
-        said = self._read(MANIFEST)
+        said = read_if_there(self.uri, MANIFEST)
         if said is None:
             return {}
         parcels = [Parcel(**entry) for entry in json.loads(said)["results"]]
@@ -92,14 +92,6 @@ class Prefix:
                 retried(lambda: filesystem.pipe_file(f"{root}/{name}", data))
         except OSError as error:
             raise StoreError(f"cannot write to '{self.uri}' ({reason_of(error)}); {_SHARED}") from error
-
-    def _read(self, name: str) -> bytes | None:
-        filesystem, root = connect(self.uri)
-        try:
-            data: bytes = retried(lambda: filesystem.cat_file(f"{root}/{name}"))
-        except FileNotFoundError:
-            return None
-        return data
 
 
 class Ledger:

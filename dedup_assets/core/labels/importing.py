@@ -79,7 +79,7 @@ def stored_labels(store: Store) -> StoredLabels | None:
     if said is None:
         return None
     facts = json.loads(said)
-    tables = (store.read(table) for table in (schema.ANNOTATIONS, schema.LABELS, schema.CATEGORIES))
+    tables = store.read_together(schema.ANNOTATIONS, schema.LABELS, schema.CATEGORIES)
     return StoredLabels(
         LabelFrames(*tables), facts["format"], facts["header"], tuple(facts["notices"]), facts["read_from"]
     )

@@ -84,15 +84,6 @@ class Bucket:
             raise UnreachableFileError(f"cannot read '{self.place(image_id)}' ({reason_of(error)})") from error
         return data
 
-    def read_if_there(self, key: str) -> bytes | None:
-        """The object, None where there is none. Raises what the service raises."""
-        filesystem, root = connect(self.uri)
-        try:
-            data: bytes = retried(lambda: filesystem.cat_file(f"{root}/{key}"))
-        except FileNotFoundError:
-            return None
-        return data
-
     def write_bytes(self, key: str, data: bytes) -> None:
         """Write an object, after as many attempts as it takes within reason. Raises what the service raises."""
         filesystem, root = connect(self.uri)

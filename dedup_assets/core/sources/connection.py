@@ -56,6 +56,16 @@ def retried(ask: Callable[[], Answer]) -> Answer:
     return ask()
 
 
+def read_if_there(uri: str, key: str) -> bytes | None:
+    """The object of that name within the root, None where there is none. Raises what the service raises."""
+    filesystem, root = connect(uri)
+    try:
+        data: bytes = retried(lambda: filesystem.cat_file(f"{root}/{key}"))
+    except FileNotFoundError:
+        return None
+    return data
+
+
 def reason_of(error: BaseException) -> str:
     """The first line of what was said."""
     text = str(error).strip() or type(error).__name__

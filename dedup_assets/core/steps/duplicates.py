@@ -62,7 +62,7 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
         version = version_of(scanned.output_version, before.output_version, before.settings, decided, policy)
 
         def compute() -> tuple[CollectionSummary, dict[Table, pd.DataFrame]]:
-            images, scores = store.read(schema.IMAGES), store.read(schema.SCORES)
+            images, scores = store.read_together(schema.IMAGES, schema.SCORES)
             check_scored(images[images["status"] == "ok"], scores)
             thresholds = Thresholds(**json.loads(before.settings)["thresholds"])
             bound = bound_decisions(project, images)

@@ -121,7 +121,7 @@ def _nothing(contents: pd.DataFrame) -> _Before:
 
 def _before(project: Project, contents: pd.DataFrame, reach: Reach) -> _Before:
     """The tables of the last run without contents that are gone and pairs that are out of reach now."""
-    compared, nearest = project.store.read(schema.CONTENT_PAIRS), project.store.read(schema.CONTENT_NEAREST)
+    compared, nearest = project.store.read_together(schema.CONTENT_PAIRS, schema.CONTENT_NEAREST)
     place = pd.Series(np.arange(len(contents)), index=contents["content_id"])
     inside = (compared["vector_distance"] <= reach.view_limit) | (compared["distance"] <= reach.full_limit)
     freed = compared.loc[~inside, ["content_a", "content_b"]].to_numpy().ravel()  # each may be the other's nearest now

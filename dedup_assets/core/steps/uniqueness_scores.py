@@ -68,8 +68,7 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
 
 
 def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds, run: Run) -> pd.DataFrame:
-    nearest = project.store.read(schema.CONTENT_NEAREST)
-    compared = project.store.read(schema.CONTENT_PAIRS)
+    nearest, compared = project.store.read_together(schema.CONTENT_NEAREST, schema.CONTENT_PAIRS)
     place = pd.Series(np.arange(len(nearest)), index=nearest["content_id"])
     content = images["content_id"].map(place)
     if content.isna().any() or len(nearest) != images["content_id"].nunique():
