@@ -44,6 +44,19 @@ def test_a_bucket_gets_the_lists_and_the_kept_images(tmp_path, images, memory_ro
     assert json.loads(files["summary.json"])["placement"] == "copy"
 
 
+def test_a_bucket_gets_the_labels_too(tmp_path, memory_root):
+    for number, kind in enumerate(("cat", "dog")):
+        put(photo(number), tmp_path / "classes" / kind / f"{number}.png")
+    chain = chain_in(
+        tmp_path, tmp_path / "classes", dataset_target=f"memory://{memory_root}", input_format="imagefolder"
+    )
+    summaries = chain.run()
+    _, files = delivered(summaries)
+    kept = dataset_folder(summaries) / "labels" / "labels.parquet"
+    assert files["labels/labels.parquet"] == kept.read_bytes()
+    assert set(pd.read_parquet(kept)["category"]) == {"cat", "dog"}
+
+
 def test_the_store_keeps_the_lists_and_tells_where_the_dataset_is(tmp_path, images, memory_root):
     chain = chain_in(tmp_path, images, dataset_target=f"memory://{memory_root}", placement="copy")
     summaries = chain.run()

@@ -18,7 +18,6 @@ from dedup_assets.core.sources.connection import read_if_there
 from dedup_assets.core.sources.folder import Folder
 
 _CHUNK = 256
-_LISTS = ("manifest.csv", "manifest.parquet", "removed.csv", "removed.parquet")
 _SUMMARY = "summary.json"
 
 Progress = Callable[[str, int, int], None]
@@ -70,7 +69,7 @@ def _upload(
     manifest: pd.DataFrame,
     progress: Progress,
 ) -> str:
-    """Write TARGET/NAME/VERSION/: images, then lists, then the summary. A version without its summary is not whole.
+    """Write TARGET/NAME/VERSION/: images, then lists and labels, then the summary, without which it is not whole.
 
     An object store cannot rename a folder; but as the version names its content, a second attempt writes the same.
     """
@@ -81,7 +80,7 @@ def _upload(
             return place
         if recipe.placement == "copy":
             _copy_images(bucket, f"{base}/images", source, manifest, progress)
-        for name in _LISTS:
+        for name in _lists(written.folder):
             bucket.write_bytes(f"{base}/{name}", (written.folder / name).read_bytes())
         summary = json.loads((written.folder / _SUMMARY).read_bytes()) | asdict(recipe)
         bucket.write_bytes(f"{base}/{_SUMMARY}", (json.dumps(summary, indent=2) + "\n").encode())
@@ -93,6 +92,12 @@ def _upload(
             "has no summary.json; see to the connection and the rights, then run again"
         ) from error
     return place
+
+
+def _lists(version: Path) -> list[str]:
+    """What the store keeps of a version beside its summary: lists, and labels in their format."""
+    files = (str(file.relative_to(version)) for file in version.rglob("*") if file.is_file())
+    return sorted(name for name in files if name != _SUMMARY)
 
 
 def _stands(bucket: Bucket, summary: str, placement: str) -> bool:
