@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -251,3 +252,16 @@ def test_the_demo_makes_its_pictures_and_runs_on_them(tmp_path):
     assert code == 0
     assert "files in" in out
     assert "kept" in out
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"), [(0, ["--version"]), (0, ["plan", "--help"]), (1, ["status"]), (2, ["why"])]
+)
+def test_the_module_does_what_the_command_does(code, arguments, tmp_path):
+    ended = [
+        subprocess.run([*start, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        for start in ([Path(sys.executable).with_name("dedup-assets")], [sys.executable, "-m", "dedup_assets"])
+    ]
+    said = [(run.stdout + run.stderr).replace("python -m dedup_assets", "dedup-assets").split() for run in ended]
+    assert [run.returncode for run in ended] == [code, code]
+    assert said[0] == said[1] != []
