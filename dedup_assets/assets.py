@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import dagster as dg
 
+from dedup_assets.batches import selected
 from dedup_assets.core import covered, schema, steps
 from dedup_assets.core.decisions import file_version
 from dedup_assets.core.drift import note_arrivals
@@ -52,6 +53,7 @@ def build_assets(
     pool: str | None = None,
     resource_keys: Collection[str] = (),
     ray_resource: str | None = None,
+    batches: dg.DynamicPartitionsDefinition | None = None,
     on_progress: Progress | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> list[dg.AssetsDefinition | dg.SourceAsset]:
@@ -59,7 +61,8 @@ def build_assets(
 
     `thresholds` become the defaults of the run config of `uniqueness_scores`. `on_progress` is told how far long steps
     are, and `on_notice` what is worth reading, beside the Dagster log. Every asset needs the resources `resource_keys`;
-    those that may use a Ray cluster need `ray_resource` too.
+    those that may use a Ray cluster need `ray_resource` too. `batches` are partitions of `embeddings`: a run makes one,
+    or many at once.
     """
     store = project.store
     resources = set(resource_keys)
@@ -69,17 +72,18 @@ def build_assets(
         return dg.AssetKey([*key_prefix, name])
 
     def asset(name: str, deps: Sequence[str], kinds: set[str], **more: Any) -> _Decorator:  # noqa: ANN401
-        decorator = dg.asset(
-            key=key(name),
-            deps=[key(dep) for dep in deps],
-            group_name=group_name,
-            kinds=kinds,
-            owners=list(owners) or None,
-            pool=pool,
-            code_version=CODE_VERSION,
-            required_resource_keys=on_ray if name in _ENGINE_STEPS else resources,
-            **more,
-        )
+        with _without_beta_warnings():
+            decorator = dg.asset(
+                key=key(name),
+                deps=[key(dep) for dep in deps],
+                group_name=group_name,
+                kinds=kinds,
+                owners=list(owners) or None,
+                pool=pool,
+                code_version=CODE_VERSION,
+                required_resource_keys=on_ray if name in _ENGINE_STEPS else resources,
+                **more,
+            )
         return cast(_Decorator, decorator)
 
     def source(name: str, description: str) -> Callable[..., Any]:
@@ -95,8 +99,7 @@ def build_assets(
 
         return Run(run_id=context.run.run_id, progress=_both(_logged(context), on_progress), say=say)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # observable sources are marked beta; nothing else is defined here
+    with _without_beta_warnings():
 
         @source("image_folder", "Images and annotation files as listed: paths, sizes and times. No image is opened.")
         def image_folder() -> dg.ObserveResult:
@@ -173,14 +176,19 @@ def build_assets(
         {"python", "numpy"},
         description="One set of vectors for each distinct picture: the full frame, and views that a near duplicate "
         "might show. Only new pictures are computed.",
+        partitions_def=batches,
+        backfill_policy=dg.BackfillPolicy.single_run() if batches else None,
     )
     def embeddings(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        part = selected(context) if batches else None
         with readable_failures():
-            done = steps.embed_images(project, run_of(context))
+            run = run_of(context)
+            done = steps.embed_images(project, run) if part is None else steps.embed_batches(project, run, part)
         return _result(
             done,
             {
                 "embedder": done.embedder,
+                **({"batches": len(part)} if part is not None else {}),
                 "pictures": done.contents,
                 "computed_this_time": done.computed,
                 "views": done.views,
@@ -198,6 +206,8 @@ def build_assets(
     )
     def neighbours(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with readable_failures():
+            if batches:
+                steps.gather_batches(project, run_of(context))
             done = steps.find_neighbours(project, run_of(context))
         return _result(
             done,
@@ -314,6 +324,14 @@ def build_assets(
 
     chain = [raw_images, embeddings, neighbours, uniqueness_scores, duplicates, deduplicated_dataset]
     return [image_folder, review_decisions, *chain]
+
+
+@contextlib.contextmanager
+def _without_beta_warnings() -> Iterator[None]:
+    """Define what Dagster marks as beta: observable sources, and the backfill policy of partitions."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextlib.contextmanager

@@ -11,16 +11,20 @@ A run that fails is not started again until something changes: the same files an
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from dedup_assets.batches import Batches, PartitionsRequest
 from dedup_assets.core.changes import Due, Memory, Sight, judge, look
 from dedup_assets.core.covered import covered
-from dedup_assets.core.errors import SettingsError
+from dedup_assets.core.errors import DedupError, SettingsError
 from dedup_assets.core.project import Project
 from dedup_assets.core.settings import AUTOMATIONS, EAGER, NONE, SCHEDULE
+from dedup_assets.core.sources.base import Listing
+from dedup_assets.core.steps.record import EMBEDDINGS, STEPS
 
 TAG = "dedup_assets/started_by"
 DECISIONS_CHANGED = ("duplicates", "deduplicated_dataset")
@@ -69,11 +73,15 @@ class Automation:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The project of a chain, the name of the job that runs it, and the keys of its assets, its sources included."""
+    """The project of a chain, the name of the job that runs it, and the keys of its assets, its sources included.
+
+    `batches`: the partitions of `embeddings`, where it has any.
+    """
 
     project: Project
     job: str
     keys: Sequence[dg.AssetKey]
+    batches: Batches | None = None
 
     def key(self, name: str) -> dg.AssetKey:
         """The key of an asset, with the prefix."""
@@ -83,6 +91,23 @@ class Chain:
         """The ids of the runs that make any of the assets, started in whatever way."""
         runs = instance.get_runs(filters=dg.RunsFilter(statuses=list(statuses)))
         return [run.run_id for run in runs if run.job_name == self.job or set(run.asset_selection or ()) & {*self.keys}]
+
+    def partitions(
+        self, instance: dg.DagsterInstance, listing: Listing | None
+    ) -> tuple[list[str], list[PartitionsRequest]]:
+        """The partitions there ought to be, and what makes them so; none without batches."""
+        if self.batches is None:
+            return [], []
+        return self.batches.kept_up(self.batches.known(instance), listing, lambda: self.busy(instance))
+
+    def whole(self, listing: Listing | None, partitions: Sequence[str], **more: Any) -> dg.RunRequest:  # noqa: ANN401
+        """A request for a run of the whole chain; with batches, of no more of `embeddings` than is new or changed."""
+        if self.batches is None:
+            return dg.RunRequest(**more)
+        part = self.batches.changed(listing, partitions)
+        selection = None if part.partitions else [self.key(name) for name in STEPS if name != EMBEDDINGS]
+        tags = {**more.pop("tags", {}), **dict(part.tags)}
+        return dg.RunRequest(partition_key=part.key, asset_selection=selection, tags=tags, **more)
 
     def busy(self, instance: dg.DagsterInstance) -> str | None:
         """A sentence while a run goes on that may cover what has changed."""
@@ -95,10 +120,14 @@ class Chain:
 
 
 def build_automation(chain: Chain, automation: Automation) -> list[dg.SensorDefinition | dg.ScheduleDefinition]:
-    """The sensor or the schedule that starts the job; nothing for `none`. It is on once it is loaded."""
+    """The sensor or the schedule that starts the job; nothing for `none`. It is on once it is loaded.
+
+    With batches a sensor keeps the partitions whatever the mode: under `eager` the one that starts the runs.
+    """
     if automation.mode == EAGER:
         return [_sensor(chain, automation)]
-    return [_schedule(chain, automation)] if automation.mode == SCHEDULE else []
+    partitions = [_partitions_sensor(chain, chain.batches, automation)] if chain.batches else []
+    return [*partitions, *([_schedule(chain, automation)] if automation.mode == SCHEDULE else [])]
 
 
 def _sensor(chain: Chain, automation: Automation) -> dg.SensorDefinition:
@@ -115,18 +144,53 @@ def _sensor(chain: Chain, automation: Automation) -> dg.SensorDefinition:
     def when_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         memory = Memory.of(context.cursor)
         if memory.rests(time.time()):
-            return dg.SkipReason(f"listing the images took {memory.seconds:.0f} seconds; resting before the next look")
+            return _resting(memory)
         sight, stands = look(project), covered(project.store)
+        partitions, requests = chain.partitions(context.instance, sight.listing)
         memory, due, why = judge(memory, sight, stands, time.time(), lambda: chain.busy(context.instance))
         if due is Due.NOTHING:
-            return dg.SensorResult(skip_reason=why, cursor=memory.text)
+            return dg.SensorResult(skip_reason=why, cursor=memory.text, dynamic_partitions_requests=requests)
         context.log.info(why)
-        selection = [chain.key(name) for name in DECISIONS_CHANGED] if due is Due.DECISIONS else None
         tags = {TAG: EAGER, "dedup_assets/because": due.value}
-        request = dg.RunRequest(run_key=memory.key, asset_selection=selection, tags=tags)
-        return dg.SensorResult([request], cursor=memory.text, asset_events=_observations(chain, sight))
+        if due is Due.DECISIONS:
+            selection = [chain.key(name) for name in DECISIONS_CHANGED]
+            request = dg.RunRequest(run_key=memory.key, asset_selection=selection, tags=tags)
+        else:
+            request = chain.whole(sight.listing, partitions, run_key=memory.key, tags=tags)
+        seen = _observations(chain, sight)
+        return dg.SensorResult([request], cursor=memory.text, asset_events=seen, dynamic_partitions_requests=requests)
 
     return when_changed
+
+
+def _partitions_sensor(chain: Chain, batches: Batches, automation: Automation) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{batches.partitions.name}_kept",
+        minimum_interval_seconds=automation.look_every_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"A partition of {EMBEDDINGS} for every top folder of {chain.project.images}. Starts no run.",
+    )
+    def batches_kept(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        memory, started = Memory.of(context.cursor), time.time()
+        if memory.rests(started):
+            return _resting(memory)
+        try:
+            listing = chain.project.images.listing()
+        except DedupError as error:
+            return dg.SkipReason(str(error))
+        partitions, requests = chain.partitions(context.instance, listing)
+        memory = replace(memory, looked_at=started, seconds=time.time() - started)
+        return dg.SensorResult(
+            skip_reason=f"{len(partitions):,} batches",
+            cursor=memory.text,
+            dynamic_partitions_requests=requests,
+        )
+
+    return batches_kept
+
+
+def _resting(memory: Memory) -> dg.SkipReason:
+    return dg.SkipReason(f"listing the images took {memory.seconds:.0f} seconds; resting before the next look")
 
 
 def _observations(chain: Chain, sight: Sight) -> list[dg.AssetObservation]:
@@ -151,6 +215,21 @@ def _schedule(chain: Chain, automation: Automation) -> dg.ScheduleDefinition:
         waiting = chain.runs(context.instance, _WAITING)
         if waiting:
             return dg.SkipReason(f"run {waiting[0][:8]} has not begun yet and will do the same")
-        return dg.RunRequest(tags={TAG: SCHEDULE})
+        return chain.whole(*_batches_now(chain, context.instance), tags={TAG: SCHEDULE})
 
     return on_schedule
+
+
+def _batches_now(chain: Chain, instance: dg.DagsterInstance) -> tuple[Listing | None, list[str]]:
+    """The images and the partitions of their batches, which are added here: a schedule cannot ask for that."""
+    if chain.batches is None:
+        return None, []
+    try:
+        listing = chain.project.images.listing()
+    except DedupError:  # the scan will stop with it, and say so
+        return None, []
+    partitions, requests = chain.partitions(instance, listing)
+    for request in requests:
+        if isinstance(request, dg.AddDynamicPartitionsRequest):
+            instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+    return listing, partitions

@@ -9,11 +9,20 @@ from typing_extensions import Unpack
 
 from dedup_assets.assets import GROUP, build_assets
 from dedup_assets.automation import Automation, Chain, build_automation
+from dedup_assets.batches import Batches
 from dedup_assets.checks import build_checks
 from dedup_assets.core.drift import DRIFT_BOUND
 from dedup_assets.core.project import Project, ProjectSettings, project_of
 from dedup_assets.core.run import Progress
-from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, NONE, Thresholds
+from dedup_assets.core.settings import (
+    BATCHES,
+    DUPLICATE_THRESHOLD,
+    NEAR_DUPLICATE_THRESHOLD,
+    NO_BATCHES,
+    NONE,
+    Thresholds,
+    one_of,
+)
 from dedup_assets.core.sources.base import Source
 from dedup_assets.lease import lease_of
 
@@ -34,6 +43,7 @@ def build_dedup_defs(
     timezone: str | None = None,
     drift_bound: float = DRIFT_BOUND.default,
     ray_resource: str | None = None,
+    batches: str = NO_BATCHES,
     **settings: Unpack[ProjectSettings],
 ) -> dg.Definitions:
     """The assets, checks and job that deduplicate the images of one folder, or of one bucket behind a URI.
@@ -43,8 +53,9 @@ def build_dedup_defs(
     `automation` is none, eager, or schedule with a `cron` (and its `timezone`): see `Automation`. It is none by
     default, so that loading a code location never starts work that nobody asked for. More than `drift_bound`
     duplicates among new images make a warning. `ray_resource` is the key of a dagster-ray resource that connects to
-    the cluster which `engine="ray"` uses. `settings` are those of `ProjectSettings`. Raises SettingsError for
-    settings out of range.
+    the cluster which `engine="ray"` uses. `batches` is none, or folders: every top folder of the images is a
+    partition of `embeddings`. `settings` are those of `ProjectSettings`. Raises SettingsError for settings out of
+    range.
     """
     project = project_of(images, store, **settings)
     prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
@@ -60,6 +71,7 @@ def build_dedup_defs(
         automation=automation,
         drift_bound=DRIFT_BOUND.check(drift_bound),
         ray_resource=ray_resource,
+        batches=one_of("batches", batches, BATCHES),
     )
 
 
@@ -73,11 +85,14 @@ def defs_of(
     automation: Automation | None = None,
     drift_bound: float = DRIFT_BOUND.default,
     ray_resource: str | None = None,
+    batches: str = NO_BATCHES,
     on_progress: Progress | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> dg.Definitions:
     """The assets, checks, job and automation of one project."""
     pool = "dedup_store_" + hashlib.sha256(str(project.store.folder).encode()).hexdigest()[:8]
+    name = "_".join([*key_prefix, JOB])
+    parts = None if batches == NO_BATCHES else Batches(project, dg.DynamicPartitionsDefinition(name=f"{name}_batches"))
     assets = build_assets(
         project,
         thresholds,
@@ -87,16 +102,16 @@ def defs_of(
         pool=pool,
         resource_keys=(pool,),
         ray_resource=ray_resource,
+        batches=parts.partitions if parts else None,
         on_progress=on_progress,
         on_notice=on_notice,
     )
-    name = "_".join([*key_prefix, JOB])
     job = dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*(asset for asset in assets if isinstance(asset, dg.AssetsDefinition))),
         description=f"Find and remove the duplicates of {project.images}",
     )
-    chain = Chain(project, name, [asset.key for asset in assets])
+    chain = Chain(project, name, [asset.key for asset in assets], parts)
     started_by = build_automation(chain, automation or Automation())
     return dg.Definitions(
         assets=assets,

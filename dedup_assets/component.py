@@ -14,6 +14,7 @@ from dedup_assets.core.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
     ANNOTATIONS_HELP,
     AUTOMATION_HELP,
+    BATCHES_HELP,
     CRON_HELP,
     DATASET_DESCRIPTION_HELP,
     DATASET_NAME_HELP,
@@ -34,6 +35,7 @@ from dedup_assets.core.settings import (
     LEAKAGE_POLICIES,
     MAX_PIXELS_SETTING,
     NEAR_DUPLICATE_THRESHOLD,
+    NO_BATCHES,
     NONE,
     PLACEMENT_HELP,
     PROTECT_HELP,
@@ -127,6 +129,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     automation: str = Field(default=NONE, description=AUTOMATION_HELP)
     cron: str | None = Field(default=None, description=CRON_HELP)
     timezone: str | None = Field(default=None, description=TIMEZONE_HELP)
+    batches: str = Field(default=NO_BATCHES, description=BATCHES_HELP)
     drift_bound: float = Field(
         default=DRIFT_BOUND.default, ge=DRIFT_BOUND.minimum, le=DRIFT_BOUND.maximum, description=DRIFT_BOUND.help
     )
@@ -175,6 +178,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
             automation=self.automation,
             cron=self.cron,
             timezone=self.timezone,
+            batches=self.batches,
             drift_bound=self.drift_bound,
             group_name=self.group_name,
             owners=self.owners,

@@ -14,6 +14,7 @@ FACE = {
     *{"label_checks"},
     "assets",
     "automation",
+    "batches",
     "checks",
     "build",
     "component",

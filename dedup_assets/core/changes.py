@@ -17,6 +17,7 @@ from dedup_assets.core.decisions import file_version
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.labels.importing import input_version
 from dedup_assets.core.project import Project
+from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.store import version_of
 
 SETTLE_SECONDS = 5.0
@@ -37,7 +38,7 @@ class Due(Enum):
 class Sight:
     """What one look saw. `fresh`: a file changed within the last seconds. `seconds`: how long the look took.
 
-    `problem`: why the images cannot be listed.
+    `listing`: the images; None where they cannot be listed, and `problem` says why.
     """
 
     state: State
@@ -45,6 +46,7 @@ class Sight:
     fresh: bool
     seconds: float
     problem: str | None = None
+    listing: Listing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def look(project: Project, now: Callable[[], float] = time.time) -> Sight:
     What cannot be listed is a state of its own: one run is due that fails and says why, none when it is back.
     """
     started = now()
-    files, fresh, problem = 0, False, None
+    files, fresh, problem, listing = 0, False, None, None
     try:
         listing = project.images.listing()
         files, images = len(listing.files), input_version(project, listing)
@@ -109,7 +111,7 @@ def look(project: Project, now: Callable[[], float] = time.time) -> Sight:
         fresh = fresh or _is_fresh(_modified(project.decisions_file), started)
     except DedupError as error:
         decisions = version_of(str(error))
-    return Sight(State(images, decisions), files, fresh, now() - started, problem)
+    return Sight(State(images, decisions), files, fresh, now() - started, problem, listing)
 
 
 def judge(

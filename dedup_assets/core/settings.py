@@ -139,6 +139,12 @@ AUTOMATION_HELP = (
     "What starts runs: 'none' (the default: nothing runs until a person says so), 'eager' (one run for every change of "
     "the images or the decisions), or 'schedule' (the whole chain, by the cron)."
 )
+NO_BATCHES, FOLDER_BATCHES = "none", "folders"
+BATCHES = (NO_BATCHES, FOLDER_BATCHES)
+BATCHES_HELP = (
+    "Whether embeddings has partitions: 'none' (the default), or 'folders', one for each top folder of the images, "
+    "which are embedded one or some at a time. Scores are about all images either way."
+)
 CRON_HELP = "When automation is 'schedule': five fields, such as \"0 6 * * *\" for every day at six."
 TIMEZONE_HELP = "Timezone of the cron, such as 'Europe/Berlin'; UTC when not given."
 WORKERS_HELP = "Threads that decode images, or CPUs of a Ray cluster on this machine; all cores when not given."

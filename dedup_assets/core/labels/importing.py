@@ -53,12 +53,16 @@ class StoredLabels:
 
 
 class ImportedLabels:
-    """Where the labels of a folder are, and reading them. `named`: the only images that count, None for all."""
+    """Where the labels of a folder are, which images they leave, and reading them."""
 
     def __init__(self, project: "Project", image_ids: Sequence[str]) -> None:
         self._store, self._threads = project.store, project.threads
         self.source = find_labels(project.images, project.input_format, project.annotations, image_ids)
-        self.named = images_named(self.source, image_ids)
+        self._named = images_named(self.source, image_ids)
+
+    def counted(self, listing: Listing) -> Listing:
+        """The listing without images that a manifest leaves out."""
+        return listing if self._named is None else listing.only(self._named)
 
     def read(self, rows: pd.DataFrame, listing_version: str) -> StoredLabels:
         """The labels of the images in `rows`, which have `width` and `height` where they could be read."""

@@ -6,7 +6,7 @@ nothing and says so.
 
 from dedup_assets.core.steps.deduplicated_dataset import DatasetSummary, write_dataset
 from dedup_assets.core.steps.duplicates import CollectionSummary, collect_duplicates
-from dedup_assets.core.steps.embeddings import EmbeddingSummary, embed_images
+from dedup_assets.core.steps.embeddings import EmbeddingSummary, embed_batches, embed_images, gather_batches
 from dedup_assets.core.steps.neighbours import PAIR_LIMIT, NeighbourSummary, find_neighbours
 from dedup_assets.core.steps.raw_images import ScanSummary, scan_images
 from dedup_assets.core.steps.record import StepSummary
@@ -22,8 +22,10 @@ __all__ = [
     "ScoreSummary",
     "StepSummary",
     "collect_duplicates",
+    "embed_batches",
     "embed_images",
     "find_neighbours",
+    "gather_batches",
     "scan_images",
     "score_uniqueness",
     "write_dataset",

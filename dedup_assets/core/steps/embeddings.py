@@ -1,6 +1,6 @@
 """embeddings: one set of vectors for each distinct content."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,18 +8,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dedup_assets.core import schema
+from dedup_assets.core.batches import batch_of, batches_of, forget_embedded, note_embedded
 from dedup_assets.core.detection.embedders import Embedder, load_embedder
 from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.detection.products import Int8
+from dedup_assets.core.engines.exchange import forget_results
 from dedup_assets.core.errors import DedupError, EmbedderError, SourceError
 from dedup_assets.core.images import SKETCH_SIZE, read_picture
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import CHUNK, in_parallel, shards_of
 from dedup_assets.core.sources.base import Source
-from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, engine_of, readable
-from dedup_assets.core.steps.record import EMBEDDINGS, StepSummary, finish
+from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, engine_of, readable, vector_shelf
+from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, StepSummary, done, finish
 from dedup_assets.core.store import version_of
+
+_NAMED = 10  # batches in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +40,88 @@ class EmbeddingSummary(StepSummary):
 
 def embed_images(project: Project, run: Run) -> EmbeddingSummary:
     """embeddings: one set of vectors for each distinct content. Computes only what is new."""
+    with project.store.exclusively(run.say):
+        contents = distinct_contents(readable(project))
+        embedder = load_embedder(project.embedder)
+        computed = _embed(project, embedder, contents, run)
+        return _noted(project, embedder, contents, computed, run)
+
+
+def embed_batches(project: Project, run: Run, batches: Collection[str]) -> EmbeddingSummary:
+    """embeddings of some batches: the vectors of the contents that have an image in one of them.
+
+    The rest of the chain needs those of all batches; `gather_batches` sees to that.
+    """
     store = project.store
     with store.exclusively(run.say):
-        images = readable(project)
-        contents = distinct_contents(images)
+        done(project, RAW_IMAGES)
+        images = store.read(schema.IMAGES)
+        inside = images["image_id"].map(batch_of).isin(list(batches)) & (images["status"] == "ok")
+        contents = distinct_contents(images[images["status"] == "ok"])
+        contents = contents[contents["content_id"].isin(images.loc[inside, "content_id"])]
         embedder = load_embedder(project.embedder)
-        shelf = store.vectors(embedder_id(embedder), embedder.views, embedder.dimension)
-        missing = shelf.missing(contents["content_id"].tolist())
-        with store.explained():
-            work = EmbedPictures(project.embedder, embedder.version, project.images, project.threads)
-            vectors = engine_of(project, run).each(work, _pictures(project, embedder, missing, contents), alone=True)
-            done = 0
-            for part, rows in zip(shards_of(missing, CHUNK), vectors, strict=True):
-                shelf.add(part, rows)
-                done += len(part)
-                run.progress("embedding", done, len(missing))
-        version = version_of(embedder_id(embedder), contents["content_id"].tolist())
-        summary = EmbeddingSummary(
-            embedder=embedder_id(embedder),
-            contents=len(contents),
-            computed=len(missing),
-            views=embedder.views,
-            dimension=embedder.dimension,
-            version=version,
-        )
-        return finish(project, EMBEDDINGS, version, summary, {"embedder": project.embedder}, run, lambda: {})
+        computed = _embed(project, embedder, contents, run)
+        note_embedded(project, images, batches)
+        forget_results(project.exchange)
+        return _summary(embedder, contents, computed)
+
+
+def gather_batches(project: Project, run: Run) -> EmbeddingSummary:
+    """embeddings as a whole, once every batch has its vectors. Computes nothing.
+
+    Raises DedupError naming the batches that have none yet.
+    """
+    store = project.store
+    with store.exclusively(run.say):
+        done(project, RAW_IMAGES)
+        images = store.read(schema.IMAGES)
+        contents = distinct_contents(images[images["status"] == "ok"])
+        embedder = load_embedder(project.embedder)
+        missing = vector_shelf(project, embedder).missing(contents["content_id"].tolist())
+        if missing:
+            waiting = batches_of(images.loc[images["content_id"].isin(missing), "image_id"])
+            forget_embedded(store, waiting)
+            names = ", ".join(f"'{batch}'" for batch in waiting[:_NAMED]) + (", ..." if len(waiting) > _NAMED else "")
+            raise DedupError(
+                f"{len(waiting)} of {len(batches_of(images['image_id']))} batches have images without vectors ({names})"
+                f"; materialise these partitions of '{EMBEDDINGS}' first, scores are about all images"
+            )
+        note_embedded(project, images)
+        return _noted(project, embedder, contents, 0, run)
+
+
+def _embed(project: Project, embedder: Embedder, contents: pd.DataFrame, run: Run) -> int:
+    """Compute the vectors that `contents` lack; how many."""
+    shelf = vector_shelf(project, embedder)
+    missing = shelf.missing(contents["content_id"].tolist())
+    with project.store.explained():
+        work = EmbedPictures(project.embedder, embedder.version, project.images, project.threads)
+        vectors = engine_of(project, run).each(work, _pictures(project, embedder, missing, contents), alone=True)
+        embedded = 0
+        for part, rows in zip(shards_of(missing, CHUNK), vectors, strict=True):
+            shelf.add(part, rows)
+            embedded += len(part)
+            run.progress("embedding", embedded, len(missing))
+    return len(missing)
+
+
+def _summary(embedder: Embedder, contents: pd.DataFrame, computed: int) -> EmbeddingSummary:
+    return EmbeddingSummary(
+        embedder=embedder_id(embedder),
+        contents=len(contents),
+        computed=computed,
+        views=embedder.views,
+        dimension=embedder.dimension,
+        changed=computed > 0,
+        version=version_of(embedder_id(embedder), contents["content_id"].tolist()),
+    )
+
+
+def _noted(project: Project, embedder: Embedder, contents: pd.DataFrame, computed: int, run: Run) -> EmbeddingSummary:
+    """The summary of the whole step, noted in the store."""
+    summary = _summary(embedder, contents, computed)
+    settings = {"embedder": project.embedder}
+    return finish(project, EMBEDDINGS, summary.version, summary, settings, run, lambda: {})
 
 
 @dataclass(frozen=True, slots=True)

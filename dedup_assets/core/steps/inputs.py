@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dedup_assets.core import schema
+from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.detection.embedders import Embedder
 from dedup_assets.core.engines.base import RAY, Engine
 from dedup_assets.core.engines.local import LocalEngine
@@ -42,10 +43,14 @@ def check_scored(images: pd.DataFrame, scores: pd.DataFrame) -> None:
         raise DedupError(f"the images changed since they were scored; materialise '{UNIQUENESS_SCORES}' first")
 
 
+def vector_shelf(project: Project, embedder: Embedder) -> ArrayShelf:
+    """Where the vectors of this embedder are kept, by content_id."""
+    return project.store.vectors(embedder_id(embedder), embedder.views, embedder.dimension)
+
+
 def stored_vectors(project: Project, embedder: Embedder, contents: pd.DataFrame) -> NDArray[np.int8]:
-    shelf = project.store.vectors(embedder_id(embedder), embedder.views, embedder.dimension)
     try:
-        return shelf.read(contents["content_id"].tolist())
+        return vector_shelf(project, embedder).read(contents["content_id"].tolist())
     except KeyError as error:
         raise DedupError(f"some images have no vectors yet; materialise '{EMBEDDINGS}' first") from error
 

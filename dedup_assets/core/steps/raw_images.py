@@ -50,7 +50,7 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
             raise NoImagesError(f"there are no images under '{project.images}' ({listing.ignored} other files)")
         seen = input_version(project, listing)
         imported = ImportedLabels(project, [file.image_id for file in listing.files])
-        listing = listing if imported.named is None else listing.only(imported.named)
+        listing = imported.counted(listing)
         previous, before = store.read(schema.IMAGES), store.step(RAW_IMAGES)
         known = pd.concat([frame for frame in (previous, store.read(schema.FILE_FACTS)) if len(frame)] or [previous])
         rows = known_rows(listing, known, project.max_pixels)

@@ -18,6 +18,7 @@ from dedup_assets.core.store import StepRecord, content_version, version_of
 
 RAW_IMAGES, EMBEDDINGS, NEIGHBOURS = "raw_images", "embeddings", "neighbours"
 UNIQUENESS_SCORES, DUPLICATES, DEDUPLICATED_DATASET = "uniqueness_scores", "duplicates", "deduplicated_dataset"
+STEPS = (RAW_IMAGES, EMBEDDINGS, NEIGHBOURS, UNIQUENESS_SCORES, DUPLICATES, DEDUPLICATED_DATASET)
 
 _STEP_VERSION = "1"  # raised when a step would give another result for the same input
 

@@ -1,0 +1,86 @@
+"""Ingest batches as partitions of `embeddings`: one for each top folder of the images, kept by a sensor.
+
+What is before and after `embeddings` is about all images and has no partitions.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from dedup_assets.core.batches import batches_of, changed_batches
+from dedup_assets.core.errors import DedupError
+from dedup_assets.core.project import Project
+from dedup_assets.core.sources.base import Listing
+
+_FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PartitionsRequest = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a run embeds: one partition, or by its tags those from a first to a last one; nothing when both are empty.
+
+    `partitions`: how many that are.
+    """
+
+    key: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    partitions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """The batches of a project, and the partitions that stand for them in a Dagster instance."""
+
+    project: Project
+    partitions: dg.DynamicPartitionsDefinition
+
+    def known(self, instance: dg.DagsterInstance) -> list[str]:
+        """The partitions there are, in the order in which they came."""
+        return list(instance.get_dynamic_partitions(str(self.partitions.name)))
+
+    def kept_up(
+        self, known: Sequence[str], listing: Listing | None, busy: Callable[[], str | None]
+    ) -> tuple[list[str], list[PartitionsRequest]]:
+        """The partitions there ought to be, and what makes them so.
+
+        Those of vanished batches go, but not while a run is `busy`, which may be about them, nor where there is no
+        listing: what cannot be seen has not vanished.
+        """
+        if listing is None:
+            return list(known), []
+        there = batches_of(file.image_id for file in listing.files)
+        come = [batch for batch in there if batch not in known]
+        gone = [batch for batch in known if batch not in there]
+        gone = [] if gone and busy() else gone
+        requests: list[PartitionsRequest] = []
+        if come:
+            requests.append(self.partitions.build_add_request(come))
+        if gone:
+            requests.append(self.partitions.build_delete_request(gone))
+        return [*(batch for batch in known if batch not in gone), *come], requests
+
+    def changed(self, listing: Listing | None, ordered: Sequence[str]) -> Part:
+        """The new and changed batches as one run takes them: Dagster knows one partition, or all from one to another.
+
+        Unchanged batches in between cost a look. `ordered`: the partitions there are.
+        """
+        try:
+            batches = set(changed_batches(self.project, listing)) if listing else set()
+        except DedupError:  # the scan will stop with it, and say so
+            return Part()
+        places = [place for place, batch in enumerate(ordered) if batch in batches]
+        if not places:
+            return Part()
+        if len(places) == 1:
+            return Part(ordered[places[0]], partitions=1)
+        tags = ((_FIRST, ordered[places[0]]), (_LAST, ordered[places[-1]]))
+        return Part(tags=tags, partitions=places[-1] - places[0] + 1)
+
+
+def selected(context: dg.AssetExecutionContext) -> list[str] | None:
+    """The partitions that the run is about; None where it names none, and so is about everything."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return list(context.partition_keys)
+    return None
