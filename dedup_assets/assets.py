@@ -81,6 +81,7 @@ def build_assets(
                 owners=list(owners) or None,
                 pool=pool,
                 code_version=CODE_VERSION,
+                backfill_policy=dg.BackfillPolicy.single_run() if batches else None,
                 required_resource_keys=on_ray if name in _ENGINE_STEPS else resources,
                 **more,
             )
@@ -177,18 +178,19 @@ def build_assets(
         description="One set of vectors for each distinct picture: the full frame, and views that a near duplicate "
         "might show. Only new pictures are computed.",
         partitions_def=batches,
-        backfill_policy=dg.BackfillPolicy.single_run() if batches else None,
     )
     def embeddings(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         part = selected(context) if batches else None
         with readable_failures():
             run = run_of(context)
             done = steps.embed_images(project, run) if part is None else steps.embed_batches(project, run, part)
+        for batch, pictures in done.by_batch.items():
+            context.add_asset_metadata({"pictures_of_the_batch": pictures}, partition_key=batch)
         return _result(
             done,
             {
                 "embedder": done.embedder,
-                **({"batches": len(part)} if part is not None else {}),
+                **({"batches_of_the_run": len(part)} if part is not None else {}),
                 "pictures": done.contents,
                 "computed_this_time": done.computed,
                 "views": done.views,
@@ -199,7 +201,7 @@ def build_assets(
 
     @asset(
         "neighbours",
-        ["embeddings"],
+        ["raw_images", "embeddings"] if batches else ["embeddings"],  # a run may have no batch to embed
         {"python", "duckdb", "opencv"},
         description="Every near pair and every nearest neighbour, exactly. The costly step; it does not depend on the "
         "thresholds.",

@@ -1,8 +1,6 @@
 """Runs that start by themselves, tick by tick, in this process."""
 
-import os
 import shutil
-import time
 from datetime import datetime, timezone
 
 import dagster as dg
@@ -14,56 +12,8 @@ from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.jobs import run_job
+from dedup_assets_tests.deployment import CHAIN, QUIET, Deployment, copied
 from dedup_assets_tests.pictures import photo, put, put_photos
-
-CHAIN = ["raw_images", "embeddings", "neighbours", "uniqueness_scores", "duplicates", "deduplicated_dataset"]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-class Deployment:
-    """A folder, its definitions, and a daemon that ticks when told to."""
-
-    def __init__(self, folder, instance, **settings):
-        self.images, self.store, self.instance = folder / "images", folder / "store", instance
-        self.defs = build_dedup_defs(self.images, self.store, automation="eager", workers=1, **settings)
-        (self.sensor,) = self.defs.sensors
-        self.repository, self.cursor, self.keys = self.defs.get_repository_def(), None, set()
-
-    def settled(self):
-        """As if the last seconds had passed without a change."""
-        for path in (*self.images.rglob("*"), *self.store.glob("decisions.csv")):
-            if path.is_file() and time.time() - path.stat().st_mtime < 10:
-                os.utime(path, (path.stat().st_mtime - 60,) * 2)
-
-    def tick(self):
-        """One evaluation: what it asked for, and what it said."""
-        with dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, repository_def=self.repository
-        ) as context:
-            result = self.sensor.evaluate_tick(context)
-        self.cursor = result.cursor
-        fresh = [request for request in result.run_requests if request.run_key not in self.keys]
-        self.keys |= {request.run_key for request in fresh}
-        return fresh, result.skip_message
-
-    def ticks(self, count=3):
-        """The assets made by each run that so many ticks started; None for a run that failed."""
-        self.settled()
-        return [self.run(request) for _ in range(count) for request in self.tick()[0]]
-
-    def run(self, request=None, **config):
-        result = self.defs.resolve_job_def("deduplicate").execute_in_process(
-            instance=self.instance,
-            run_config={**QUIET, **config},
-            asset_selection=request and request.asset_selection,
-            raise_on_error=False,
-        )
-        self.checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
-        made = [event.materialization.asset_key.path[-1] for event in result.get_asset_materialization_events()]
-        return made if result.success else None
-
-    def decide(self, text):
-        (self.store / "decisions.csv").write_text(f"image_id,decision\n{text}\n")
 
 
 @pytest.fixture
@@ -88,14 +38,6 @@ def once(tmp_path_factory):
 def running(once, tmp_path, instance):
     """After the first run."""
     return copied(once, tmp_path, instance)
-
-
-def copied(once, folder, instance, **settings):
-    shutil.copytree(once / "images", folder / "images")
-    shutil.copytree(once / "store", folder / "store", symlinks=True)
-    deployment = Deployment(folder, instance, **settings)
-    assert deployment.ticks() == []
-    return deployment
 
 
 @pytest.mark.parametrize("what", ["new", "changed", "vanished"])

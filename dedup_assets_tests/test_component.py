@@ -122,6 +122,13 @@ def test_the_automation_of_the_component_is_a_sensor_or_a_schedule(tmp_path):
     assert not defs.schedules
 
 
+def test_the_batches_of_the_component_are_partitions_named_after_it(tmp_path):
+    _, defs, _ = load(tmp_path, key_prefix=["zoo"], batches="folders")
+    node = defs.resolve_asset_graph().get(dg.AssetKey(["zoo", "embeddings"]))
+    assert node.partitions_def == dg.DynamicPartitionsDefinition(name="zoo_deduplicate_batches")
+    assert [sensor.name for sensor in defs.sensors] == ["zoo_deduplicate_batches_kept"]
+
+
 def test_an_automation_that_does_not_hold_together_is_one_sentence(tmp_path):
     with pytest.raises(Exception, match="Error while building definitions") as raised:
         load(tmp_path, automation="schedule")

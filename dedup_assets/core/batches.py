@@ -6,7 +6,7 @@ it costs a look at every vector, no more.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import cast
 
 import pandas as pd
@@ -47,18 +47,24 @@ def changed_batches(project: Project, listing: Listing) -> list[str]:
     return [batch for batch, version in sorted(now.items()) if embedded.get(batch) != version]
 
 
+def embedded_batches(project: Project, images: pd.DataFrame) -> set[str]:
+    """The batches that were embedded as they are in `images`, all rows of that table."""
+    embedded = _embedded(project.store)
+    return {batch for batch, version in _versions(project, _files(images)).items() if embedded.get(batch) == version}
+
+
 def note_embedded(project: Project, images: pd.DataFrame, batches: Collection[str] = ()) -> None:
     """`batches` are embedded as they are in `images`, all rows of that table; vanished batches are forgotten."""
-    columns = ["image_id", "size_bytes", "modified_ns", "etag"]
-    rows = images[columns].astype(object).where(images[columns].notna(), None)
-    now = _versions(project, (FoundFile(*row) for row in rows.itertuples(index=False, name=None)))
-    kept = {batch: version for batch, version in _embedded(project.store).items() if batch in now}
-    _remember(project.store, kept | {batch: now[batch] for batch in batches if batch in now})
+    now = _versions(project, _files(images))
+    known = {batch: version for batch, version in _embedded(project.store).items() if batch in now}
+    said = known | {batch: now[batch] for batch in batches if batch in now}
+    project.store.set_fact(_FACT, json.dumps(dict(sorted(said.items()))))
 
 
-def forget_embedded(store: Store, batches: Collection[str]) -> None:
-    """Vectors of these batches were lost: they count as new."""
-    _remember(store, {batch: version for batch, version in _embedded(store).items() if batch not in batches})
+def _files(images: pd.DataFrame) -> Iterator[FoundFile]:
+    rows = images[["image_id", "size_bytes", "modified_ns", "etag"]]
+    rows = rows.astype(object).where(rows.notna(), None)
+    return (FoundFile(*row) for row in rows.itertuples(index=False, name=None))
 
 
 def _versions(project: Project, files: Iterable[FoundFile]) -> dict[str, str]:
@@ -75,7 +81,3 @@ def _versions(project: Project, files: Iterable[FoundFile]) -> dict[str, str]:
 def _embedded(store: Store) -> Mapping[str, str]:
     said = store.fact(_FACT)
     return cast(Mapping[str, str], json.loads(said)) if said else {}
-
-
-def _remember(store: Store, versions: Mapping[str, str]) -> None:
-    store.set_fact(_FACT, json.dumps(dict(sorted(versions.items()))))

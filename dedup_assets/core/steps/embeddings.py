@@ -1,7 +1,7 @@
 """embeddings: one set of vectors for each distinct content."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dedup_assets.core import schema
-from dedup_assets.core.batches import batch_of, batches_of, forget_embedded, note_embedded
+from dedup_assets.core.batches import batch_of, batches_of, embedded_batches, note_embedded
 from dedup_assets.core.detection.embedders import Embedder, load_embedder
 from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.detection.products import Int8
@@ -29,13 +29,14 @@ _NAMED = 10  # batches in a message
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSummary(StepSummary):
-    """`computed`: vectors made this time, of `contents` in all."""
+    """`computed`: vectors made this time, of `contents` in all. `by_batch`: the contents of each batch asked for."""
 
     embedder: str
     contents: int
     computed: int
     views: int
     dimension: int
+    by_batch: dict[str, int] = field(default_factory=dict)
 
 
 def embed_images(project: Project, run: Run) -> EmbeddingSummary:
@@ -56,38 +57,46 @@ def embed_batches(project: Project, run: Run, batches: Collection[str]) -> Embed
     with store.exclusively(run.say):
         done(project, RAW_IMAGES)
         images = store.read(schema.IMAGES)
-        inside = images["image_id"].map(batch_of).isin(list(batches)) & (images["status"] == "ok")
-        contents = distinct_contents(images[images["status"] == "ok"])
-        contents = contents[contents["content_id"].isin(images.loc[inside, "content_id"])]
+        usable = images[images["status"] == "ok"]
+        content_of_batch = usable["content_id"].groupby(usable["image_id"].map(batch_of))
+        inside = {batch: set(ids) for batch, ids in content_of_batch if batch in batches}
+        contents = distinct_contents(usable)
+        contents = contents[contents["content_id"].isin(set().union(*inside.values()))]
         embedder = load_embedder(project.embedder)
         computed = _embed(project, embedder, contents, run)
         note_embedded(project, images, batches)
         forget_results(project.exchange)
-        return _summary(embedder, contents, computed)
+        by_batch = {batch: len(inside.get(batch, ())) for batch in batches}
+        return replace(_summary(embedder, contents, computed), by_batch=by_batch)
 
 
 def gather_batches(project: Project, run: Run) -> EmbeddingSummary:
-    """embeddings as a whole, once every batch has its vectors. Computes nothing.
+    """embeddings as a whole, once every batch is embedded.
 
-    Raises DedupError naming the batches that have none yet.
+    Computes only what embedded batches lack: a content is named after one of its files, and is named anew when that
+    file vanished from another batch. Raises DedupError naming the batches that were not embedded yet.
     """
     store = project.store
     with store.exclusively(run.say):
         done(project, RAW_IMAGES)
         images = store.read(schema.IMAGES)
-        contents = distinct_contents(images[images["status"] == "ok"])
+        usable = images[images["status"] == "ok"]
+        contents = distinct_contents(usable)
         embedder = load_embedder(project.embedder)
-        missing = vector_shelf(project, embedder).missing(contents["content_id"].tolist())
+        missing = set(vector_shelf(project, embedder).missing(contents["content_id"].tolist()))
         if missing:
-            waiting = batches_of(images.loc[images["content_id"].isin(missing), "image_id"])
-            forget_embedded(store, waiting)
+            embedded = usable["image_id"].map(batch_of).isin(embedded_batches(project, images))
+            missing -= set(usable.loc[embedded, "content_id"])
+        if missing:
+            waiting = batches_of(usable.loc[usable["content_id"].isin(missing), "image_id"])
             names = ", ".join(f"'{batch}'" for batch in waiting[:_NAMED]) + (", ..." if len(waiting) > _NAMED else "")
+            every = len(batches_of(images["image_id"]))
             raise DedupError(
-                f"{len(waiting)} of {len(batches_of(images['image_id']))} batches have images without vectors ({names})"
-                f"; materialise these partitions of '{EMBEDDINGS}' first, scores are about all images"
+                f"{len(waiting)} of {every} batches have images without vectors ({names}); "
+                f"materialise these partitions of '{EMBEDDINGS}' first: scores are about all images"
             )
         note_embedded(project, images)
-        return _noted(project, embedder, contents, 0, run)
+        return _noted(project, embedder, contents, _embed(project, embedder, contents, run), run)
 
 
 def _embed(project: Project, embedder: Embedder, contents: pd.DataFrame, run: Run) -> int:
