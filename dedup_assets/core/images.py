@@ -116,8 +116,7 @@ def hash_pixels(file: Readable) -> str:
     with _open(file) as image:
         if is_deep(image):
             return _hash_deep(io.BytesIO(file.read_bytes()), image)
-        image.load()
-        return _hash_decoded(image)
+        return _hash_decoded(image, upright(image))
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -166,6 +165,7 @@ def _facts(source: IO[bytes], file: Readable, file_hash: str, max_pixels: int) -
     _allow_heif(file)
     _allow_pixels(max_pixels)
     with Image.open(source) as image:
+        image.decodermaxblock = _IN_MEMORY_BYTES  # in one go: it is in memory already, and in pieces costs more
         width, height = image.size
         if width * height > max_pixels:
             error = f"{width}x{height} is more than {max_pixels:,} pixels"
@@ -182,23 +182,24 @@ def _decoded_facts(
     image: Image.Image, source: IO[bytes], known: dict[str, Any], stored_size: tuple[int, int], scaled: bool
 ) -> ImageFacts:
     deep = is_deep(image)
-    image.load()
-    width, height = stored_size[::-1] if _orientation(image) >= 5 else stored_size
-    if not scaled:
-        width, height = upright(image).size
-    sketch = squash(upright(image), SKETCH_SIZE)
-    pixel_hash = None if scaled else _hash_deep(source, image) if deep else _hash_decoded(image)
+    picture = upright(image)
+    width, height = picture.size
+    if scaled:
+        width, height = stored_size[::-1] if _orientation(image) >= 5 else stored_size
+    sketch = squash(picture, SKETCH_SIZE)
+    pixel_hash = None if scaled else _hash_deep(source, image) if deep else _hash_decoded(image, picture)
     facts: dict[str, Any] = {"width": width, "height": height, "frames": _frames(image), "scaled": scaled}
     return ImageFacts("ok", pixel_hash=pixel_hash, sketch=sketch, **facts, **known)
 
 
-def _hash_decoded(image: Image.Image) -> str:
+def _hash_decoded(image: Image.Image, first: Image.Image) -> str:
+    """`first`: the first frame, upright."""
     frames = _frames(image)
     digest = hashlib.sha256()
     for frame in range(frames):
-        if frames > 1:
+        if frame:
             image.seek(frame)
-        picture = expand(upright(image))
+        picture = expand(upright(image) if frame else first)
         digest.update(f"{picture.mode} {picture.width}x{picture.height} {frames}\n".encode())
         digest.update(picture.tobytes())
     return digest.hexdigest()

@@ -14,7 +14,7 @@ def plain(lines: Light) -> NDArray[np.bool_]:
     """(..., length) grey levels -> (...): whether nine tenths of a line are of one light."""
     low = lines.shape[-1] // 20
     high = lines.shape[-1] - 1 - low
-    ordered = np.partition(lines, (low, high), axis=-1).astype(np.int32)
+    ordered = np.sort(lines.astype(np.int16), axis=-1)  # faster than a partition
     return np.asarray(ordered[..., high] - ordered[..., low] <= _PLAIN)
 
 
@@ -23,16 +23,20 @@ def inside_borders(light: Light) -> Box:
     side = len(light)
     rows, columns = slice(0, side), slice(0, side)
     for _ in range(2):  # a bar that spans the whole width can hide that the sides are plain
+        seen = columns
         rows = _longest(~plain(light[:, columns]))
         columns = _longest(~plain(light[rows].T))
+        if columns == seen:
+            break
     return rows.start / side, rows.stop / side, columns.start / side, columns.stop / side
 
 
 def _longest(busy: NDArray[np.bool_]) -> slice:
     """The longest run of lines that are not plain; all of them where it is short."""
-    edges = np.flatnonzero(np.diff(busy, prepend=False, append=False))
-    lengths = edges[1::2] - edges[::2]
-    if not len(lengths) or lengths.max() < round(_LEAST_INSIDE * len(busy)):
+    runs = [len(run) for run in busy.tobytes().split(b"\0")]
+    longest = max(runs)
+    if longest < round(_LEAST_INSIDE * len(busy)):
         return slice(0, len(busy))
-    longest = int(lengths.argmax())
-    return slice(int(edges[2 * longest]), int(edges[2 * longest + 1]))
+    before = runs.index(longest)
+    start = sum(runs[:before]) + before
+    return slice(start, start + longest)

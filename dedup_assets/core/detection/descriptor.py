@@ -43,9 +43,12 @@ _FAINT_COLOUR = 12.75 * math.sqrt(2) * _COLOUR_GRID  # grey levels, over all col
 _FLAT = 3.0  # grey levels; where a picture varies no more, its mean colour stands for it
 _FEATURE_SCALE = 8192.0  # features are rounded to integers of this scale
 _SUM_SCALE = 1024.0
-_CHUNK = 32
+_CHUNK = 16  # pictures at a time: what they need fits the cache
 _WEIGHTS = Path(__file__).with_name("descriptor.npz")
 _REVISION = 1  # of the code here; the weights add their own hash to the version
+
+_NEAR = (np.abs(np.subtract.outer(np.arange(_GRID), np.arange(_GRID))) <= _REACH).astype(np.float64)
+_NEAR_COUNT = np.outer(_NEAR.sum(axis=0), _NEAR.sum(axis=0))  # cells around each cell
 
 _LEVELS = np.arange(256) * (math.pi / 255)
 _COLOUR_CODE = np.rint(
@@ -157,7 +160,9 @@ def _features(seen: _Seen) -> Float:
     blocks = [_squashed(seen.light.reshape(count, -1)), _local_contrast(seen.light).reshape(count, -1)]
     length = np.sqrt(_squares(seen.colour))
     colour = seen.colour * (_COLOUR_WEIGHT / (length + _FAINT_COLOUR * CELL))
-    return np.rint(_FEATURE_SCALE * np.concatenate([*map(_unit, blocks), colour], axis=1))
+    joined = np.concatenate([*map(_unit, blocks), colour], axis=1)
+    joined *= _FEATURE_SCALE
+    return np.asarray(np.rint(joined, out=joined))
 
 
 def _squashed(light: Float) -> Float:
@@ -165,23 +170,30 @@ def _squashed(light: Float) -> Float:
     off = np.rint(light - light.sum(axis=1, keepdims=True) / light.shape[1])
     deviation = np.sqrt(_squares(off) / light.shape[1])
     relative = off / (deviation + _FAINT * CELL)
-    return np.asarray(np.rint(_SUM_SCALE * (relative / np.sqrt(1 + relative * relative))))
+    length = relative * relative
+    length += 1
+    relative /= np.sqrt(length, out=length)
+    relative *= _SUM_SCALE
+    return np.asarray(np.rint(relative, out=relative))
 
 
 def _local_contrast(light: Float) -> Float:
     """Each cell against the mean and deviation of the 5 x 5 cells around it."""
-    near = np.abs(np.subtract.outer(np.arange(_GRID), np.arange(_GRID))) <= _REACH
-    box = near.astype(np.float64)
-    count = box.sum(axis=0)[:, None] * box.sum(axis=0)
-    total, squares = _box_sum(light, box), _box_sum(light * light, box)
-    spread = np.maximum(count * squares - total * total, 0)
-    contrast = (count * light - total) / np.sqrt(spread + (count * (_FAINT_LOCALLY * CELL)) ** 2)
-    return np.asarray(np.rint(_SUM_SCALE * contrast))
+    total, spread = _box_sum(light), _box_sum(light * light)
+    spread *= _NEAR_COUNT
+    spread -= total * total
+    np.maximum(spread, 0, out=spread)
+    spread += (_NEAR_COUNT * (_FAINT_LOCALLY * CELL)) ** 2
+    contrast = _NEAR_COUNT * light
+    contrast -= total
+    contrast /= np.sqrt(spread, out=spread)
+    contrast *= _SUM_SCALE
+    return np.asarray(np.rint(contrast, out=contrast))
 
 
-def _box_sum(cells: Float, box: Float) -> Float:
-    along = (cells.reshape(-1, _GRID) @ box).reshape(cells.shape).swapaxes(1, 2)
-    return (along.reshape(-1, _GRID) @ box).reshape(cells.shape).swapaxes(1, 2)
+def _box_sum(cells: Float) -> Float:
+    """(n, 16, 16) the sum over the cells around each."""
+    return np.asarray(_NEAR @ (cells.reshape(-1, _GRID) @ _NEAR).reshape(cells.shape))
 
 
 def _with_colour(projected: Float, seen: _Seen) -> Float:
