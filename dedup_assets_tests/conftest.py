@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import stat
+import sys
 import uuid
 
 import fsspec
@@ -13,6 +14,10 @@ from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import photo, put, put_photos
 
 NOBODY = 65534
+
+# What the tests start imports some two thousand modules: each is compiled once, not in every process.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture

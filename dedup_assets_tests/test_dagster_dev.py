@@ -61,13 +61,13 @@ class Deployment:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        self.instance = dg.DagsterInstance.from_config(str(self.home))  # makes its tables: two that do so at once fail
         command = [Path(sys.executable).with_name("dagster"), "dev", "-f", "datasets.py", "-p", str(self.port)]
         environment = {**os.environ, "DAGSTER_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
         self.log = (folder / "log").open("w")
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=self.log, stderr=self.log, start_new_session=True
         )
-        self.instance = dg.DagsterInstance.from_config(str(self.home))
 
     def stop(self):
         """End it with everything it started, which shares its process group."""

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.collection import Removal
+from dedup_assets.core.membership import among
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
 
@@ -63,8 +64,8 @@ def removals_after(
     active = in_force(record)
     same = _keys(new)
     unchanged = active & _keys(record).isin(set(same))
-    present = record["image_id"].isin(images["image_id"])
-    still_removed = record["image_id"].isin(new["image_id"])
+    present = among(record["image_id"], images["image_id"])
+    still_removed = among(record["image_id"], new["image_id"])
     record = record.copy()
     now = pd.Timestamp(run.now)
     superseded = active & ~unchanged & still_removed
@@ -72,7 +73,7 @@ def removals_after(
     record.loc[superseded, "superseded_at"] = now
     record.loc[restored, "restored_at"] = now
     fresh = new[~same.isin(set(_keys(record[unchanged])))]
-    added = int((~fresh["image_id"].isin(record.loc[superseded, "image_id"])).sum())
+    added = int((~among(fresh["image_id"], record.loc[superseded, "image_id"])).sum())
     together = pd.concat([record, fresh], ignore_index=True) if len(record) else fresh
     return together[schema.REMOVALS.names], AuditChange(added, int(restored.sum()))
 
@@ -84,7 +85,7 @@ def in_force(record: pd.DataFrame) -> "pd.Series[bool]":
 
 def unversioned(record: pd.DataFrame, removed: "pd.Series[str]") -> "pd.Series[bool]":
     """Which rows in force, about images of `removed`, no dataset version has been written without so far."""
-    return in_force(record) & record["dataset_version"].isna() & record["image_id"].isin(removed)
+    return in_force(record) & record["dataset_version"].isna() & among(record["image_id"], removed)
 
 
 @dataclass(frozen=True, slots=True)

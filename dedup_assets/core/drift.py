@@ -8,6 +8,7 @@ from datetime import datetime
 import pandas as pd
 
 from dedup_assets.core import schema
+from dedup_assets.core.membership import among
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Bounded
 from dedup_assets.core.store import Store
@@ -91,7 +92,7 @@ def _seen_since(store: Store, since: datetime | None) -> pd.DataFrame:
     where = "status = 'ok'" if since is None else "status = 'ok' AND first_seen_at > ?"
     new = store.read(schema.IMAGES, where, () if since is None else (since,))[["image_id", "first_seen_at"]]
     duplicates = store.read(schema.SCORES, "keeper_id IS NOT NULL")["image_id"] if len(new) else new["image_id"]
-    return new.assign(is_duplicate=new["image_id"].isin(duplicates))
+    return new.assign(is_duplicate=among(new["image_id"], duplicates))
 
 
 def _rows(arrivals: Sequence[Arrival], run_id: str, at: datetime) -> pd.DataFrame:

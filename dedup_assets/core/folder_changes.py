@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core import schema
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.scanning import known_rows
 from dedup_assets.core.sources.base import Listing
@@ -45,21 +46,21 @@ def compared(listing: Listing, images: pd.DataFrame, max_pixels: int) -> tuple[F
     rows = known_rows(listing, images, max_pixels)
     stamp = ["size_bytes", "modified_ns", "etag"]
     before = images.set_index("image_id")[stamp]
-    there = rows["image_id"].isin(before.index)
+    there = among(rows["image_id"], before.index)
     old = before.reindex(rows.loc[there, "image_id"])
     same = np.all(rows.loc[there, stamp].fillna("").to_numpy() == old.fillna("").to_numpy(), axis=1)
     changes = FolderChanges(
         new=_sorted(rows.loc[~there, "image_id"]),
         changed=_sorted(rows.loc[there, "image_id"][~same]),
-        vanished=_sorted(images.loc[~images["image_id"].isin(rows["image_id"]), "image_id"]),
+        vanished=_sorted(images.loc[~among(images["image_id"], rows["image_id"]), "image_id"]),
     )
     return changes, int(rows["status"].isna().sum())
 
 
 def between(before: pd.DataFrame, after: pd.DataFrame) -> FolderChanges:
     """The changes between two states of the images table, by content: a file touched but equal did not change."""
-    come = after[~after["image_id"].isin(before["image_id"])]
-    gone = before[~before["image_id"].isin(after["image_id"])]
+    come = after[~among(after["image_id"], before["image_id"])]
+    gone = before[~among(before["image_id"], after["image_id"])]
     renamed = _renames(gone, come)
     both = before[["image_id", "file_hash", "status"]].merge(
         after[["image_id", "file_hash", "status"]], on="image_id", suffixes=("_before", "")
@@ -70,11 +71,11 @@ def between(before: pd.DataFrame, after: pd.DataFrame) -> FolderChanges:
     changed = both.loc[~same, "image_id"]
     bad = after.loc[(after["status"] != "ok"), "image_id"]
     return FolderChanges(
-        new=_sorted(come.loc[~come["image_id"].isin([new for _, new in renamed]), "image_id"]),
+        new=_sorted(come.loc[~among(come["image_id"], [new for _, new in renamed]), "image_id"]),
         changed=_sorted(changed),
-        vanished=_sorted(gone.loc[~gone["image_id"].isin([old for old, _ in renamed]), "image_id"]),
+        vanished=_sorted(gone.loc[~among(gone["image_id"], [old for old, _ in renamed]), "image_id"]),
         renamed=renamed,
-        unreadable=_sorted(bad[bad.isin(come["image_id"]) | bad.isin(changed)]),
+        unreadable=_sorted(bad[among(bad, come["image_id"]) | among(bad, changed)]),
     )
 
 

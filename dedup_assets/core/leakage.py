@@ -9,6 +9,7 @@ import pandas as pd
 from dedup_assets.core import schema
 from dedup_assets.core.decisions import NOT_DUPLICATE
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.membership import among
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import Store
 
@@ -91,7 +92,7 @@ def leakage(store: Store) -> LeakageReport:
     images = store.read(schema.IMAGES, "status = 'ok'")
     removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
     images = images[["image_id", "content_id", "file_hash", "split"]].assign(
-        stays=~images["image_id"].isin(removed["image_id"])
+        stays=~among(images["image_id"], removed["image_id"])
     )
     inside = images[images["split"].notna()].sort_values(["stays", "image_id"], ascending=[False, True])
     if inside.empty:

@@ -13,6 +13,7 @@ from dedup_assets.core.decisions import read_decisions
 from dedup_assets.core.errors import DecisionError, NoImagesError
 from dedup_assets.core.folder_changes import FolderChanges, between, since_last_scan
 from dedup_assets.core.grounds import why_back
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.published import for_reading
 from dedup_assets.core.run import Run
@@ -215,7 +216,7 @@ def _moved(
 def _removed_now(tables: Mapping[schema.Table, pd.DataFrame]) -> pd.DataFrame:
     """The removals in force of images that are in the folder, by image_id."""
     record = tables[schema.REMOVALS]
-    present = record["image_id"].isin(tables[schema.IMAGES]["image_id"])
+    present = among(record["image_id"], tables[schema.IMAGES]["image_id"])
     return record[in_force(record) & present].set_index("image_id")
 
 

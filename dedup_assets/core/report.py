@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core import schema
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
 from dedup_assets.core.store import StepRecord, Store
 
@@ -78,7 +79,7 @@ def nearest_pairs(store: Store, above: float, upto: float, limit: int) -> list[S
 def removed_pairs(store: Store, limit: int) -> list[ShownPair]:
     """Removed images beside the image they duplicate: those that are not identical first, then by id."""
     removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL AND keeper_id IS NOT NULL")
-    removed = removed[removed["image_id"].isin(store.read(schema.IMAGES)["image_id"])]
+    removed = removed[among(removed["image_id"], store.read(schema.IMAGES)["image_id"])]
     removed = removed.sort_values(["distance", "image_id"], ascending=[False, True])
     return [
         ShownPair(row["keeper_id"], row["image_id"], float(row["distance"]), None, row["reason"])
@@ -91,7 +92,7 @@ def overview(store: Store) -> Overview:
     images = store.read(schema.IMAGES)
     scores = store.read(schema.SCORES)
     removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
-    removed = removed[removed["image_id"].isin(images["image_id"])]
+    removed = removed[among(removed["image_id"], images["image_id"])]
     readable = int((images["status"] == "ok").sum())
     reasons = removed["reason"].value_counts()
     step = store.step("duplicates")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.collection import DISCARDED
+from dedup_assets.core.membership import among
 from dedup_assets.core.settings import DUPLICATES_TAG
 from dedup_assets.core.store import Store
 from dedup_assets.core.uniqueness import DUPLICATE_LABEL
@@ -64,7 +65,7 @@ class StoreRows:
     def removed(self) -> pd.DataFrame:
         """The removals in force, of images that are still in the folder."""
         removed = self._store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
-        return removed[removed["image_id"].isin(self.images["image_id"])].reset_index(drop=True)
+        return removed[among(removed["image_id"], self.images["image_id"])].reset_index(drop=True)
 
     @cached_property
     def tagged(self) -> frozenset[str]:
@@ -78,9 +79,9 @@ def n_minus_one_zeros(rows: StoreRows, duplicate_threshold: float) -> RuleResult
     zero = scores["uniqueness"] == 0.0
     wrong = zero != (scores["keeper_id"].notna() & (scores["label"] == DUPLICATE_LABEL))
     groups = scores.assign(zero=zero).groupby("content_id")["zero"]
-    too_few = scores["content_id"].isin(groups.sum()[groups.sum() < groups.count() - 1].index)
+    too_few = among(scores["content_id"], groups.sum()[groups.sum() < groups.count() - 1].index)
     keeps = set(scores.loc[~zero, "image_id"])
-    lost = zero & ~scores["keeper_id"].isin(keeps)
+    lost = zero & ~among(scores["keeper_id"], keeps)
     far = zero & ~(scores["keeper_distance"] <= duplicate_threshold)
     return _result(
         scores, wrong | too_few | lost | far, f"{int(zero.sum()):,} duplicates score 0, each with its keeper"
@@ -102,7 +103,7 @@ def every_readable_image_has_one_score(rows: StoreRows, _: float) -> RuleResult:
     images, scores = rows.images, rows.scores
     count = images["image_id"].map(scores["image_id"].value_counts()).fillna(0)
     wrong = count != (images["status"] == "ok")
-    strangers = scores.loc[~scores["image_id"].isin(images["image_id"]), ["image_id"]]
+    strangers = scores.loc[~among(scores["image_id"], images["image_id"]), ["image_id"]]
     both = pd.concat([images[["image_id"]][wrong], strangers])
     return _result(both, pd.Series(True, index=both.index), f"{len(scores):,} readable images, {len(scores):,} scores")
 

@@ -17,6 +17,7 @@ from dedup_assets.core.engines.local import worker_count
 from dedup_assets.core.errors import SourceError
 from dedup_assets.core.images import MAX_PIXELS, ImageFacts, hash_pixels, read_image
 from dedup_assets.core.keepers import split_of
+from dedup_assets.core.membership import among
 from dedup_assets.core.run import Run
 from dedup_assets.core.sources.base import FoundFile, Listing, Source
 
@@ -157,7 +158,7 @@ def identify(rows: pd.DataFrame, source: Source, engine: Engine, run: Run) -> pd
     asked = ok[alike & ok["pixel_hash"].isna()].drop_duplicates("file_hash")
 
     hashes = {file_hash: known_hashes.get(file_hash) for file_hash in asked["file_hash"]}
-    new = asked[~asked["file_hash"].isin(known_hashes)]
+    new = asked[~among(asked["file_hash"], known_hashes)]
     files = list(zip(new["file_hash"].tolist(), new["image_id"].tolist(), strict=True))
     pixel_hashes = chain.from_iterable(engine.each(HashPixels(source), shards_of(files)))
     for done, (file_hash, pixel_hash) in enumerate(zip(new["file_hash"], pixel_hashes, strict=True)):
@@ -192,7 +193,7 @@ def _first_seen(rows: pd.DataFrame, previous: pd.DataFrame, run: Run) -> "pd.Ser
     same = rows[["image_id", "file_hash"]].merge(
         previous[["image_id", "file_hash", "first_seen_at"]], on=["image_id", "file_hash"], how="left"
     )["first_seen_at"]
-    gone = previous[~previous["image_id"].isin(rows["image_id"])]
+    gone = previous[~among(previous["image_id"], rows["image_id"])]
     if len(gone):
         same = same.fillna(rows["file_hash"].map(gone.groupby("file_hash")["first_seen_at"].min()))
     return same.astype("datetime64[us]").fillna(pd.Timestamp(run.now))

@@ -8,6 +8,7 @@ import pandas as pd
 from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.grounds import why_back, why_gone
+from dedup_assets.core.membership import among
 from dedup_assets.core.store import Store
 
 LATEST, PREVIOUS, CURRENT = "latest", "previous", "current"
@@ -175,7 +176,7 @@ def _version(store: Store, label: str) -> Version:
 
 def _elsewhere(those: pd.DataFrame, here: pd.DataFrame) -> dict[str, str]:
     """file_hash -> a path among `those` that is not in `here`."""
-    rows = those[~those["image_id"].isin(here["image_id"])].sort_values("image_id", ascending=False)
+    rows = those[~among(those["image_id"], here["image_id"])].sort_values("image_id", ascending=False)
     return dict(zip(rows["file_hash"], rows["image_id"], strict=True))
 
 

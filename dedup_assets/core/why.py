@@ -11,6 +11,7 @@ from dedup_assets.core import schema
 from dedup_assets.core.audit import in_force
 from dedup_assets.core.collection import BY_RULE, DISCARDED, DUPLICATE, IDENTICAL
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
 from dedup_assets.core.run_links import run_in_words
 from dedup_assets.core.store import Store
@@ -76,7 +77,7 @@ def explain(store: Store, image: str) -> Explanation:
         sentence = f"{image_id} cannot be used ({status}: {error}). It is listed, never compared and never removed."
         return Explanation(image_id, UNREADABLE, (sentence,), history=history)
     holding = removals[in_force(removals)]
-    holding = holding[holding["image_id"].isin(images["image_id"])]
+    holding = holding[among(holding["image_id"], images["image_id"])]
     by_image = {row["image_id"]: _removed(row) for row in holding.to_dict("records")}
     past = tuple(entry for entry in history if entry.ended)
     if image_id in by_image:

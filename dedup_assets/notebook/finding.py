@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from dedup_assets.core import steps
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project, ProjectSettings, project_of
 from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.run import Progress, Run
@@ -35,7 +36,7 @@ class Duplicates:
         self.thresholds = thresholds
         self.store = StoreView(project.store)
         images, scores, removals = self.store.images, self.store.scores, self.store.removals
-        stays = ~scores["image_id"].isin(removals["image_id"])
+        stays = ~among(scores["image_id"], removals["image_id"])
         self.duplicates: pd.DataFrame = removals[["image_id", "keeper_id", "distance", "reason"]]
         self.kept: pd.DataFrame = _rows(scores[stays], "image_id", "uniqueness", "label", "nearest_id")
         self.near_duplicates: pd.DataFrame = _near(self.store.pairs, self.kept["image_id"], thresholds)
@@ -115,7 +116,7 @@ def _check(rows: StoreRows, thresholds: Thresholds) -> None:
 
 def _near(pairs: pd.DataFrame, stays: "pd.Series[str]", thresholds: Thresholds) -> pd.DataFrame:
     near = (pairs["distance"] > thresholds.duplicate) & (pairs["distance"] <= thresholds.near_duplicate)
-    both = pairs["image_a"].isin(stays) & pairs["image_b"].isin(stays)
+    both = among(pairs["image_a"], stays) & among(pairs["image_b"], stays)
     chosen = pairs[near & both].sort_values(["distance", "image_a", "image_b"])
     return _rows(chosen, "image_a", "image_b", "distance", "agreement")
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError, StoreError
+from dedup_assets.core.membership import among
 from dedup_assets.core.store import Store, default_store
 from dedup_assets.core.why import Explanation, explain
 
@@ -58,7 +59,7 @@ class StoreView:
         """
         ever = self.table("removals")
         in_force = ever["restored_at"].isna() & ever["superseded_at"].isna()
-        return ever[in_force & ever["image_id"].isin(self.images["image_id"])].reset_index(drop=True)
+        return ever[in_force & among(ever["image_id"], self.images["image_id"])].reset_index(drop=True)
 
     @property
     def tags(self) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from dedup_assets.core import schema
 from dedup_assets.core.audit import in_force
 from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
 from dedup_assets.core.errors import StoreError
+from dedup_assets.core.membership import among
 from dedup_assets.core.migrate import is_up_to_date
 from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
@@ -58,7 +59,7 @@ def _keys(store: Store) -> Finding:
     images, pairs, record = (store.read(table) for table in (schema.IMAGES, schema.PAIRS, schema.REMOVALS))
     known = set(images["image_id"])
     held = record[in_force(record)]
-    strangers = ~(pairs["image_a"].isin(known) & pairs["image_b"].isin(known))
+    strangers = ~(among(pairs["image_a"], known) & among(pairs["image_b"], known))
     problems = {
         "images listed twice": _twice(images["image_id"]),
         "images removed twice at once": _twice(held["image_id"]),

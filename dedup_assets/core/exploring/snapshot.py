@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dedup_assets.core import schema
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project, remembered
 from dedup_assets.core.schema import Table
 from dedup_assets.core.settings import Thresholds
@@ -139,7 +140,7 @@ class Snapshot:
     def in_force(self) -> pd.DataFrame:
         """The removals in force, of images that are still in the folder."""
         active = self.removals["restored_at"].isna() & self.removals["superseded_at"].isna()
-        return self.removals[active & self.removals["image_id"].isin(self.gallery.row_of.keys())]
+        return self.removals[active & among(self.removals["image_id"], self.gallery.row_of.keys())]
 
     @cached_property
     def removed(self) -> Mask:
@@ -200,7 +201,7 @@ def _gallery(version: str, frames: Mapping[Table, pd.DataFrame]) -> Gallery:
     images = images.sort_values("image_id", ignore_index=True)
     pairs = frames[schema.PAIRS].sort_values(["distance", "image_a", "image_b"])
     place = pd.Series(np.arange(len(images)), index=images["image_id"])
-    known = pairs["image_a"].isin(place.index) & pairs["image_b"].isin(place.index)
+    known = among(pairs["image_a"], place.index) & among(pairs["image_b"], place.index)
     pairs = pairs[known]
     return Gallery(
         version=version,

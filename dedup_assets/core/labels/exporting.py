@@ -18,6 +18,7 @@ from dedup_assets.core.labels.importing import label_set
 from dedup_assets.core.labels.kept import read_written
 from dedup_assets.core.labels.layout import Placed, distinct_stems, flat_names, place_one, renamed, short_names
 from dedup_assets.core.labels.model import Annotation, LabelSet
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
 from dedup_assets.core.settings import EXPORT_FORMATS, PLACEMENTS, one_of
 from dedup_assets.core.sources.base import Readable
@@ -197,7 +198,7 @@ def _collection(store: Store, name: str) -> _Dataset:
         known = ", ".join(f"'{tag}'" for tag in sorted(tags["tag"].unique())) or "none"
         raise SettingsError(f"there is no collection '{name}'; there are {known}")
     images = store.read(schema.IMAGES, "status = 'ok'")
-    images = images[images["image_id"].isin(members)].sort_values("image_id", ignore_index=True)
+    images = images[among(images["image_id"], members)].sort_values("image_id", ignore_index=True)
     root = remembered(store).images
     return _Dataset(f"collection '{name}'", images, label_set(store), root.file)
 

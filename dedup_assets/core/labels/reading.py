@@ -75,9 +75,9 @@ def images_named(source: LabelSource, image_ids: Collection[str]) -> frozenset[s
 
 def read_labels(source: LabelSource, sizes: Sizes, threads: int | None = None) -> LabelSet:
     """The labels of the images that `sizes` lists with width and height as displayed; (0, 0) for an unreadable one."""
-    index, files = ImageIndex(sizes), source.files
     if source.format == FOLDER:
         return LabelSet()
+    index, files = ImageIndex(sizes), source.files
     if source.format == image_folder.FORMAT:
         found = image_folder.read(sizes)
     elif source.format == yolo.FORMAT:

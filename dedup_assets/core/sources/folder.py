@@ -149,7 +149,7 @@ class _Walk:
 
     def _file(self, relative: str, stat: os.stat_result, *, by_link: bool) -> None:
         inode = (stat.st_dev, stat.st_ino)
-        if Path(relative).suffix.lower() not in self.suffixes or (by_link and inode in self._seen_files):
+        if not relative.lower().endswith(self.suffixes) or (by_link and inode in self._seen_files):
             self.ignored += 1
             return
         self._seen_files.add(inode)

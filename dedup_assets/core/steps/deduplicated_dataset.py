@@ -19,6 +19,7 @@ from dedup_assets.core.delivery import write_and_deliver
 from dedup_assets.core.errors import LabelError
 from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
 from dedup_assets.core.labels.kept import kept_labels, label_columns, write_labels
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.published import publish
 from dedup_assets.core.run import Run
@@ -120,7 +121,7 @@ def dataset_frames(project: Project, selected: Collection[str] | None = None) ->
     check_scored(images, scores)
     tags = project.store.read(schema.TAGS)
     active = project.store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
-    stays = ~images["image_id"].isin(active["image_id"] if selected is None else selected)
+    stays = ~among(images["image_id"], active["image_id"] if selected is None else selected)
     stays = stays if selected is None else ~stays
     left_out = images.loc[~stays, ["image_id", "file_hash"]]
     removed = left_out.merge(active, on="image_id", how="left").sort_values("image_id", ignore_index=True)

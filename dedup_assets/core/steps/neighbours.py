@@ -12,6 +12,7 @@ from dedup_assets.core.detection.comparing import Comparer, Content, comparison_
 from dedup_assets.core.detection.embedders import Embedder, load_embedder
 from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, Reach, join, nothing_known
 from dedup_assets.core.keepers import rank
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.schema import Table
@@ -125,8 +126,8 @@ def _before(project: Project, contents: pd.DataFrame, reach: Reach) -> _Before:
     place = pd.Series(np.arange(len(contents)), index=contents["content_id"])
     inside = (compared["vector_distance"] <= reach.view_limit) | (compared["distance"] <= reach.full_limit)
     freed = compared.loc[~inside, ["content_a", "content_b"]].to_numpy().ravel()  # each may be the other's nearest now
-    compared = compared[inside & compared["content_a"].isin(place.index) & compared["content_b"].isin(place.index)]
-    nearest = nearest[nearest["content_id"].isin(place.index)]
+    compared = compared[inside & among(compared["content_a"], place.index) & among(compared["content_b"], place.index)]
+    nearest = nearest[among(nearest["content_id"], place.index)]
     rows = nearest["content_id"].map(place).to_numpy(np.int64)
     seen, nearest_row = np.zeros(len(contents), bool), np.full(len(contents), -1, np.int64)
     seen[rows] = True
