@@ -32,6 +32,18 @@ def test_what_keeps_all_cores_busy_by_itself_is_done_in_one_thread():
     assert threads == {threading.get_ident()}
 
 
+def test_several_threads_do_not_each_start_threads_of_torch():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert set(LocalEngine(2).each(lambda _: torch.get_num_threads(), range(8))) == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_failure_in_a_shard_is_raised():
     with pytest.raises(ZeroDivisionError):
         list(LocalEngine(2).each(lambda number: 1 // number, [1, 0, 1]))

@@ -194,6 +194,9 @@ def test_products_are_exact_whatever_multiplies(dimension):
     truth = one.astype(np.int64) @ other.astype(np.int64).T
     for multiply in (products.floats(dimension), products.INTEGERS):
         assert (multiply(one, other) == truth).all()
+        many = np.tile(one, (30, 1))
+        peaks = multiply.peaks(multiply.prepared(many), multiply.prepared(other))
+        assert (peaks == np.tile(truth.max(axis=1), 30)).all()
     assert (products.floats(dimension)(one[:1] * 0 + 127, one[:1] * 0 + 127) == dimension * 127**2).all()
 
 
@@ -240,11 +243,15 @@ def test_a_join_that_takes_up_an_earlier_one_finds_what_a_full_one_finds(old, go
 def test_a_join_that_takes_up_an_earlier_one_multiplies_only_what_is_new(monkeypatch):
     multiplied = []
 
-    def product(rows, columns):
-        multiplied.append(len(rows) * len(columns))
-        return products.FLOAT32.product(rows, columns)
+    def counted(function):
+        def counting(rows, columns):
+            multiplied.append(len(rows) * len(columns))
+            return function(rows, columns)
 
-    multiply = replace(products.FLOAT32, product=product)
+        return counting
+
+    plain = products.FLOAT32
+    multiply = replace(plain, product=counted(plain.product), peaks=counted(plain.peaks))
     monkeypatch.setattr(search, "multiplier", lambda *_: multiply)
     stored, reach = vectors(1000, views=3, dimension=24), Reach(Calibration(), 0.05)
     full = join(stored, reach)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Int8 = NDArray[np.int8]
 Products = NDArray[Any]  # (rows, columns), whole numbers; int32, or floats that hold them exactly
-Prepared = NDArray[Any]
+Prepared = Any  # an array, or a tensor of torch
 
 TILE_ROWS, TILE_COLUMNS = 512, 1024  # whose products fit a core's own cache
 
@@ -23,10 +23,12 @@ _PROBE = 512
 
 @dataclass(frozen=True, slots=True)
 class Multiplier:
-    """`product` of two `prepared` arrays, (m, d) and (n, d), is (m, n) whole numbers."""
+    """`product` of two `prepared` arrays, (m, d) and (n, d), is (m, n) whole numbers; `peaks`, (m,), the largest of
+    each row without holding the others."""
 
     prepared: Callable[[Int8], Prepared]
     product: Callable[[Prepared, Prepared], Products]
+    peaks: Callable[[Prepared, Prepared], Products]
 
     def __call__(self, rows: Int8, columns: Int8) -> Products:
         """The product of (m, d) and (n, d) int8."""
@@ -49,15 +51,41 @@ def _of_floats(rows: Prepared, columns: Prepared) -> Products:
     return np.asarray(rows @ columns.T)
 
 
+def _peaks_of_floats(rows: Prepared, columns: Prepared) -> Products:
+    peaks = np.empty(len(rows), rows.dtype)
+    room = np.empty((TILE_ROWS, len(columns)), rows.dtype)
+    for start in range(0, len(rows), TILE_ROWS):
+        part = rows[start : start + TILE_ROWS]
+        np.matmul(part, columns.T, out=room[: len(part)]).max(axis=1, out=peaks[start : start + TILE_ROWS])
+    return peaks
+
+
 def _of_integers(rows: Prepared, columns: Prepared) -> Products:
     import torch
 
-    return np.asarray(torch._int_mm(torch.from_numpy(rows), torch.from_numpy(columns).T).numpy())
+    return np.asarray(torch._int_mm(rows, columns.T).numpy())
 
 
-FLOAT32 = Multiplier(lambda vectors: vectors.astype(np.float32), _of_floats)
-FLOAT64 = Multiplier(lambda vectors: vectors.astype(np.float64), _of_floats)
-INTEGERS = Multiplier(np.ascontiguousarray, _of_integers)  # the processor's int8 instructions, through torch
+def _peaks_of_integers(rows: Prepared, columns: Prepared) -> Products:
+    import torch
+
+    peaks = torch.empty(len(rows), dtype=torch.int32)
+    room = torch.empty((TILE_ROWS, len(columns)), dtype=torch.int32)
+    across = columns.T
+    for part, highest in zip(torch.split(rows, TILE_ROWS), torch.split(peaks, TILE_ROWS), strict=True):
+        torch.amax(torch._int_mm(part, across, out=room[: part.shape[0]]), 1, out=highest)
+    return np.asarray(peaks.numpy())
+
+
+def _tensor(vectors: Int8) -> Prepared:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(vectors))
+
+
+FLOAT32 = Multiplier(lambda vectors: vectors.astype(np.float32), _of_floats, _peaks_of_floats)
+FLOAT64 = Multiplier(lambda vectors: vectors.astype(np.float64), _of_floats, _peaks_of_floats)
+INTEGERS = Multiplier(_tensor, _of_integers, _peaks_of_integers)  # the processor's int8 instructions, through torch
 
 
 @lru_cache

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.embedders import Calibration
-from dedup_assets.core.detection.products import TILE_COLUMNS, TILE_ROWS, Int8, Multiplier, Prepared, multiplier
+from dedup_assets.core.detection.products import TILE_COLUMNS, TILE_ROWS, Int8, Multiplier, Products, multiplier
 
 Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
@@ -21,6 +21,7 @@ Strip = tuple[int, int]
 STRIP = 8 * TILE_ROWS  # rows that one call looks at
 _HELD = 1 << 20  # offered pairs held before they are decided
 _DECIDED = 2048  # pairs decided at a time
+_NONE = np.iinfo(np.int32).min  # a product that counts for nothing
 _SLACK = 1e-9  # of a cosine; more than the bounds here are off
 
 
@@ -58,6 +59,7 @@ class PairSearch:
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "_full", np.ascontiguousarray(self.vectors[columns, 0]))
         object.__setattr__(self, "_norms", norms[columns])
+        self._multiply()  # loads what multiplies, before there are threads
 
     @property
     def strips(self) -> list[Strip]:
@@ -66,54 +68,54 @@ class PairSearch:
 
     def __call__(self, strip: Strip) -> tuple[Indices, Indices]:
         """(p,) rows `first` < `second` of each pair found from the strip, sorted, each once."""
-        count = len(self.vectors)
         found: list[Indices] = []
         kept: list[Indices] = []
-        multiply = self._multiply()
-        full = multiply.prepared(self._full)
-        for start in range(*strip, TILE_ROWS):
-            rows = self.rows[start : min(start + TILE_ROWS, strip[1])]
-            views = np.ascontiguousarray(self.vectors[rows].swapaxes(0, 1))
-            for keys in self._offered(multiply, rows, views, full, start):
-                found.append(keys)
-                if sum(map(len, found)) > _HELD:
-                    kept.append(self._inside(found))
-                    found = []
+        for keys in self._offered(strip):
+            found.append(keys)
+            if sum(map(len, found)) > _HELD:
+                kept.append(self._inside(found))
+                found = []
         kept.append(self._inside(found))
-        first, second = np.divmod(np.unique(np.concatenate(kept)), count)
+        first, second = np.divmod(np.unique(np.concatenate(kept)), max(len(self.vectors), 1))
         return first, second
+
+    def _offered(self, strip: Strip) -> Iterator[Indices]:
+        """Keys of the pairs that may be inside, tile by tile, some of them more than once."""
+        rows = self.rows[slice(*strip)]
+        views = sorted(range(self.first_view, self.vectors.shape[1]), key=lambda view: view == 0)  # full frames last
+        if not views:
+            return
+        queries = np.concatenate([self.vectors[rows, view] for view in views])
+        bars = self._bars(queries, np.repeat(views, len(rows)))
+        multiply = self._multiply()
+        prepared, columns = multiply.prepared(queries), multiply.prepared(self._full)
+        for at in range(0, len(self.columns), TILE_COLUMNS):
+            tile = slice(at, at + TILE_COLUMNS)
+            wanted = len(queries) - self._met_before(strip, tile)
+            bar = bars[:wanted] * np.where(bars[:wanted] > 0, *_span(self._norms[tile]))
+            hit = np.flatnonzero(multiply.peaks(prepared[:wanted], columns[tile]) >= bar)
+            for start in range(0, len(hit), TILE_ROWS):
+                part = hit[start : start + TILE_ROWS]
+                products = multiply.product(multiply.prepared(queries[part]), columns[tile])
+                row, column = np.nonzero(products >= bar[part, None])
+                yield np.unique(self._keys(rows[part[row] % len(rows)], self.columns[tile][column]))
 
     def _multiply(self) -> Multiplier:
         views, dimension = self.vectors.shape[1:]
         return multiplier(dimension, float(len(self.rows)) * len(self.columns) * views * dimension)
 
-    def _offered(
-        self, multiply: Multiplier, rows: Indices, views: Int8, full: Prepared, start: int
-    ) -> Iterator[Indices]:
-        """Keys of the pairs that may be inside, tile by tile, some of them more than once."""
+    def _bars(self, queries: Int8, views: Indices) -> Distances:
+        """(m,) what a product must reach for each of the queries, which are such views, and a column of norm 1."""
         calibration = self.reach.calibration
         full_cosine = calibration.cosine(max(self.reach.full_limit, self.reach.view_limit))
         view_cosine = calibration.cosine(self.reach.view_limit / calibration.view_factor)
-        least = [cosine - _SLACK for cosine in (full_cosine, *[view_cosine] * (len(views) - 1))]
-        norms = np.sqrt((views.astype(np.int32) ** 2).sum(axis=2))
-        queries = [multiply.prepared(view) for view in views]
-        for at in range(0, len(self.columns), TILE_COLUMNS):
-            tile = slice(at, at + TILE_COLUMNS)
-            lowest, highest = _span(self._norms[tile])
-            keys = []
-            for view in range(self.first_view, len(views)):
-                if view == 0 and self.mutual and at + TILE_COLUMNS <= start:
-                    continue
-                products = multiply.product(queries[view], full[tile])
-                bar = least[view] * norms[view] * (lowest if least[view] > 0 else highest)
-                if least[view] > 0:
-                    bar[norms[view] == 0] = np.inf
-                hit = np.flatnonzero(products.max(axis=1) >= bar)
-                if len(hit):
-                    row, column = np.nonzero(products[hit] >= bar[hit, None])
-                    keys.append(self._keys(rows[hit[row]], self.columns[tile][column]))
-            if keys:
-                yield np.unique(np.concatenate(keys))
+        least = np.where(views == 0, full_cosine, view_cosine) - _SLACK
+        norms = norms_of(queries)
+        return np.where((least > 0) & (norms == 0), np.inf, least * norms)
+
+    def _met_before(self, strip: Strip, tile: slice) -> int:
+        """How many of the last queries, full frames all, meet the columns of the tile as columns themselves."""
+        return max(strip[1] - max(tile.stop, strip[0]), 0) if self.mutual else 0
 
     def _keys(self, rows: Indices, columns: Indices) -> Indices:
         """One number for each pair of two different rows, whichever is named first."""
@@ -165,40 +167,29 @@ class NearestSearch:
 
     def __call__(self, strip: Strip) -> tuple[Indices, Distances]:
         """(k,) the nearest of each row of the strip (-1: none) and its cosine (-inf); of equal ones the lower row."""
+        rows = self.rows[slice(*strip)]
         dimension = self.full.shape[1]
         multiply = multiplier(dimension, float(len(self.rows)) * len(self.columns) * dimension)
-        columns = multiply.prepared(self._sorted)
-        nearest = np.full(strip[1] - strip[0], -1, np.int64)
-        cosine = np.full(len(nearest), -np.inf)
-        for start in range(*strip, TILE_ROWS):
-            part = slice(start - strip[0], min(start + TILE_ROWS, strip[1]) - strip[0])
-            rows = self.rows[start : start + TILE_ROWS][: part.stop - part.start]
-            self._look(multiply, rows, columns, nearest[part], cosine[part])
-        return nearest, cosine
-
-    def _look(
-        self, multiply: Multiplier, rows: Indices, columns: Prepared, nearest: Indices, cosine: Distances
-    ) -> None:
-        """Fill in `nearest` and `cosine` for some rows."""
-        queries = multiply.prepared(self.full[rows])
+        queries, columns = multiply.prepared(self.full[rows]), multiply.prepared(self._sorted)
         norms = np.maximum(np.sqrt(self._squares[rows]), 1.0)
+        nearest, cosine = np.full(len(rows), -1, np.int64), np.full(len(rows), -np.inf)
         barred_row, barred_column = self._barred(rows)
         for at in range(0, len(self.columns), TILE_COLUMNS):
             tile = slice(at, at + TILE_COLUMNS)
-            products = multiply.product(queries, columns[tile])
-            none = np.iinfo(np.int32).min
+            top = multiply.peaks(queries, columns[tile]).astype(np.float64)
+            most = top / (norms * np.where(top > 0, *_span(self._norms[tile])))
+            hopeful = np.flatnonzero(most >= cosine - _SLACK)
             here = slice(*np.searchsorted(barred_column, (at, at + TILE_COLUMNS)))
-            products[barred_row[here], barred_column[here] - at] = none
-            top = products.max(axis=1).astype(np.float64)
-            lowest, highest = _span(self._norms[tile])
-            most = top / (norms * np.where(top > 0, lowest, highest))
-            hopeful = np.flatnonzero((most >= cosine - _SLACK) & (top > none))
-            if len(hopeful):
-                self._take(products[hopeful], tile, rows[hopeful], hopeful, nearest, cosine)
+            barred = barred_row[here], barred_column[here] - at
+            for start in range(0, len(hopeful), TILE_ROWS):
+                places = hopeful[start : start + TILE_ROWS]
+                products = multiply.product(multiply.prepared(self.full[rows[places]]), columns[tile])
+                self._take(_without(products, places, barred), tile, rows[places], places, nearest, cosine)
+        return nearest, cosine
 
     def _take(
         self,
-        products: NDArray[np.int32],
+        products: Products,
         tile: slice,
         rows: Indices,
         hopeful: Indices,
@@ -207,7 +198,7 @@ class NearestSearch:
     ) -> None:
         columns = self.columns[tile]
         values = exact_cosine(products, self._squares[rows][:, None], self._squares[columns][None])
-        values[products == np.iinfo(np.int32).min] = -np.inf
+        values[products == _NONE] = -np.inf
         best = values.max(axis=1)
         lowest = np.where(values == best[:, None], columns[None], len(self.full)).min(axis=1)
         better = (best > cosine[hopeful]) | ((best == cosine[hopeful]) & (lowest < nearest[hopeful]))
@@ -221,6 +212,15 @@ class NearestSearch:
         column = self._partners[np.repeat(self._starts[rows], counts) + within]
         order = np.argsort(column, kind="stable")
         return row[order], column[order]
+
+
+def _without(products: Products, places: Indices, barred: tuple[Indices, Indices]) -> Products:
+    """The products, some of them overwritten: of those rows, given by their `places`, and columns that are barred."""
+    row, column = barred
+    at = np.minimum(np.searchsorted(places, row), len(places) - 1)
+    there = places[at] == row
+    products[at[there], column[there]] = _NONE
+    return products
 
 
 def strips(count: int) -> list[Strip]:

@@ -1,9 +1,11 @@
 """This process: threads, for decoding and multiplying give up the interpreter lock."""
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from dedup_assets.core.engines.base import Result, Shard
 
@@ -28,7 +30,7 @@ class LocalEngine:
         if self._threads == 1 or alone:
             yield from map(work, shards)
             return
-        with ThreadPoolExecutor(self._threads) as pool:
+        with _torch_on_one_thread(), ThreadPoolExecutor(self._threads) as pool:
             waiting: deque[Future[Result]] = deque()
             try:
                 for shard in shards:
@@ -40,3 +42,18 @@ class LocalEngine:
             finally:
                 for left in waiting:
                     left.cancel()
+
+
+@contextmanager
+def _torch_on_one_thread() -> Iterator[None]:
+    """While our own threads keep the cores busy, torch, where it is loaded, adds none: they would wait for each other."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
