@@ -36,6 +36,16 @@ def test_rows_come_back_in_the_order_asked(shelf):
     assert values(shelf, "c", "a", "b") == [3, 1, 2]
 
 
+def test_more_rows_than_memory_is_meant_for_are_mapped_from_a_file_that_leaves_nothing(shelf, monkeypatch):
+    monkeypatch.setattr(arrays, "_IN_MEMORY_BYTES", 11)
+    shelf.add(keys("a", "b"), rows(1, 2))
+    before = sorted(shelf.folder.iterdir())
+    read = shelf.read(keys("b", "a", "b"))
+    assert isinstance(read.base, np.memmap)
+    assert read[:, 0, 0].tolist() == [2, 1, 2]
+    assert sorted(shelf.folder.iterdir()) == before
+
+
 def test_another_shelf_of_the_folder_sees_the_rows(shelf):
     shelf.add(keys("a"), rows(1))
     assert values(ArrayShelf(shelf.folder, (2, 3), "int16"), "a") == [1]

@@ -52,7 +52,7 @@ def test_a_failure_in_a_shard_is_raised():
 def test_an_unknown_engine_is_refused_with_those_there_are(tmp_path):
     with pytest.raises(SettingsError, match="there is no engine 'cloud'; there are local, ray"):
         assert chain_in(tmp_path, engine="cloud").project
-    assert isinstance(inputs.engine_of(chain_in(tmp_path).project, Run()), LocalEngine)
+    assert isinstance(inputs.engine_of(chain_in(tmp_path).project, Run(), "neighbours"), LocalEngine)
 
 
 class Elsewhere:

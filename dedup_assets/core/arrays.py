@@ -1,7 +1,9 @@
 """Arrays by content hash, in immutable shards of a folder: a cache that only ever grows, and survives a kill."""
 
 import hashlib
+import math
 import os
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Keys = NDArray[np.bytes_]
+
+_IN_MEMORY_BYTES = 512 << 20  # arrays larger than this lie in a file that is mapped
 
 
 class ArrayShelf:
@@ -43,9 +47,12 @@ class ArrayShelf:
         return [key for key in dict.fromkeys(keys) if key.encode() not in known]
 
     def read(self, keys: Sequence[str]) -> NDArray[Any]:
-        """(len(keys), *shape) rows in the order of `keys`. Raises KeyError naming the first key without a row."""
+        """(len(keys), *shape) rows in the order of `keys`. Raises KeyError naming the first key without a row.
+
+        Large ones are mapped from a file without a name in the folder, which goes when they are let go.
+        """
         wanted = np.asarray(keys, dtype="S64")
-        rows = np.empty((len(wanted), *self.shape), self.dtype)
+        rows = self._room((len(wanted), *self.shape))
         found = np.zeros(len(wanted), bool)
         order = np.argsort(wanted, kind="stable")
         in_order = wanted[order]
@@ -90,6 +97,16 @@ class ArrayShelf:
         """Names of the files that belong to no shard that can be read."""
         good = {_name_of(path) for path, _, _ in self._named_shards()}
         return sorted(path.name for path in self.folder.glob("*.npy") if _name_of(path) not in good)
+
+    def _room(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """An array of that shape to fill. Raises OSError where the disk cannot hold it."""
+        size_bytes = math.prod(shape) * self.dtype.itemsize
+        if size_bytes <= _IN_MEMORY_BYTES:
+            return np.empty(shape, self.dtype)
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            if hasattr(os, "posix_fallocate"):  # a full disk would kill the process when a page is written
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+            return np.asarray(np.memmap(file, self.dtype, "w+", shape=shape))
 
     def _shards(self) -> Iterator[tuple[Keys, NDArray[np.generic]]]:
         for _, keys, rows in self._named_shards():

@@ -88,8 +88,9 @@ def test_clearing_leaves_nothing(prefix):
     ledger = Ledger(prefix)
     ledger.add(prefix.deliver("0", ["a"]))
     ledger.write()
-    forget_results(prefix.uri)
-    forget_results(prefix.uri)
+    exchange, _, step = prefix.uri.rpartition("/")
+    forget_results(exchange, step)
+    forget_results(exchange, step)
     assert prefix.named() == {}
 
 

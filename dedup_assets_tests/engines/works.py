@@ -32,6 +32,10 @@ class EmbedPictures(Squares):
     """The same under a name that goes through a pool of actors."""
 
 
+class PairSearch(Squares):
+    """The same under a name whose results the local engine keeps."""
+
+
 @dataclass(frozen=True)
 class Refuses:
     """Finds fault with every shard."""

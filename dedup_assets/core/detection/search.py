@@ -18,7 +18,8 @@ Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
 Strip = tuple[int, int]
 
-STRIP = 8 * TILE_ROWS  # rows that one call looks at
+STRIP = 8 * TILE_ROWS  # rows that one call looks at, at most
+_STRIP_BYTES = 64 << 20  # of a strip's vectors as floats
 _HELD = 1 << 20  # offered pairs held before they are decided
 _DECIDED = 2048  # pairs decided at a time
 _NONE = np.iinfo(np.int32).min  # a product that counts for nothing
@@ -64,7 +65,7 @@ class PairSearch:
     @property
     def strips(self) -> list[Strip]:
         """The rows in strips, each from one place in `rows` to another."""
-        return strips(len(self.rows))
+        return strips(len(self.rows), self.vectors.shape[1] * self.vectors.shape[2])
 
     def __call__(self, strip: Strip) -> tuple[Indices, Indices]:
         """(p,) rows `first` < `second` of each pair found from the strip, sorted, each once."""
@@ -88,15 +89,16 @@ class PairSearch:
         queries = np.concatenate([self.vectors[rows, view] for view in views])
         bars = self._bars(queries, np.repeat(views, len(rows)))
         multiply = self._multiply()
-        prepared, columns = multiply.prepared(queries), multiply.prepared(self._full)
+        prepared = multiply.prepared(queries)
         for at in range(0, len(self.columns), TILE_COLUMNS):
             tile = slice(at, at + TILE_COLUMNS)
+            columns = multiply.prepared(self._full[tile])
             wanted = len(queries) - self._met_before(strip, tile)
             bar = bars[:wanted] * np.where(bars[:wanted] > 0, *_span(self._norms[tile]))
-            hit = np.flatnonzero(multiply.peaks(prepared[:wanted], columns[tile]) >= bar)
+            hit = np.flatnonzero(multiply.peaks(prepared[:wanted], columns) >= bar)
             for start in range(0, len(hit), TILE_ROWS):
                 part = hit[start : start + TILE_ROWS]
-                products = multiply.product(multiply.prepared(queries[part]), columns[tile])
+                products = multiply.product(multiply.prepared(queries[part]), columns)
                 row, column = np.nonzero(products >= bar[part, None])
                 yield np.unique(self._keys(rows[part[row] % len(rows)], self.columns[tile][column]))
 
@@ -163,27 +165,28 @@ class NearestSearch:
     @property
     def strips(self) -> list[Strip]:
         """The rows in strips, each from one place in `rows` to another."""
-        return strips(len(self.rows))
+        return strips(len(self.rows), self.full.shape[1])
 
     def __call__(self, strip: Strip) -> tuple[Indices, Distances]:
         """(k,) the nearest of each row of the strip (-1: none) and its cosine (-inf); of equal ones the lower row."""
         rows = self.rows[slice(*strip)]
         dimension = self.full.shape[1]
         multiply = multiplier(dimension, float(len(self.rows)) * len(self.columns) * dimension)
-        queries, columns = multiply.prepared(self.full[rows]), multiply.prepared(self._sorted)
+        queries = multiply.prepared(self.full[rows])
         norms = np.maximum(np.sqrt(self._squares[rows]), 1.0)
         nearest, cosine = np.full(len(rows), -1, np.int64), np.full(len(rows), -np.inf)
         barred_row, barred_column = self._barred(rows)
         for at in range(0, len(self.columns), TILE_COLUMNS):
             tile = slice(at, at + TILE_COLUMNS)
-            top = multiply.peaks(queries, columns[tile]).astype(np.float64)
+            columns = multiply.prepared(self._sorted[tile])
+            top = multiply.peaks(queries, columns).astype(np.float64)
             most = top / (norms * np.where(top > 0, *_span(self._norms[tile])))
             hopeful = np.flatnonzero(most >= cosine - _SLACK)
             here = slice(*np.searchsorted(barred_column, (at, at + TILE_COLUMNS)))
             barred = barred_row[here], barred_column[here] - at
             for start in range(0, len(hopeful), TILE_ROWS):
                 places = hopeful[start : start + TILE_ROWS]
-                products = multiply.product(multiply.prepared(self.full[rows[places]]), columns[tile])
+                products = multiply.product(multiply.prepared(self.full[rows[places]]), columns)
                 self._take(_without(products, places, barred), tile, rows[places], places, nearest, cosine)
         return nearest, cosine
 
@@ -223,9 +226,10 @@ def _without(products: Products, places: Indices, barred: tuple[Indices, Indices
     return products
 
 
-def strips(count: int) -> list[Strip]:
-    """The places 0..count in strips of STRIP."""
-    return [(start, min(start + STRIP, count)) for start in range(0, count, STRIP)]
+def strips(count: int, width: int) -> list[Strip]:
+    """The places 0..count in strips of rows, each of so many numbers, that fit the memory meant for a strip."""
+    step = max(1, min(STRIP, _STRIP_BYTES // (4 * max(width, 1))))
+    return [(start, min(start + step, count)) for start in range(0, count, step)]
 
 
 def pair_distances(

@@ -120,14 +120,17 @@ class Ledger:
         self._written = time.monotonic()
 
 
-def forget_results(exchange: str) -> None:
-    """Remove all that lies in an exchange: the step that asked for it is done, and its tables are stored.
+def forget_results(exchange: str, step: str) -> None:
+    """Remove all that lies in the exchange for a step: it is done, and its tables are stored.
 
-    What cannot be removed is left; the next step tries again.
+    What cannot be removed is left; the step tries again when it next runs.
     """
     filesystem, root = connect(exchange)
     with contextlib.suppress(OSError):
-        filesystem.rm(root, recursive=True)
+        filesystem.rm(f"{root}/{step}", recursive=True)
+    if "file" in filesystem.protocol:
+        with contextlib.suppress(OSError):  # another step's results lie there
+            filesystem.rmdir(root)
 
 
 def prefix_of(exchange: str, work: object, release: str) -> Prefix:

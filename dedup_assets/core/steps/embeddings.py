@@ -65,7 +65,7 @@ def embed_batches(project: Project, run: Run, batches: Collection[str]) -> Embed
         embedder = load_embedder(project.embedder)
         computed = _embed(project, embedder, contents, run)
         note_embedded(project, images, batches)
-        forget_results(project.exchange)
+        forget_results(project.exchange, EMBEDDINGS)
         by_batch = {batch: len(inside.get(batch, ())) for batch in batches}
         return replace(_summary(embedder, contents, computed), by_batch=by_batch)
 
@@ -105,7 +105,8 @@ def _embed(project: Project, embedder: Embedder, contents: pd.DataFrame, run: Ru
     missing = shelf.missing(contents["content_id"].tolist())
     with project.store.explained():
         work = EmbedPictures(project.embedder, embedder.version, project.images, project.threads)
-        vectors = engine_of(project, run).each(work, _pictures(project, embedder, missing, contents), alone=True)
+        pictures = _pictures(project, embedder, missing, contents)
+        vectors = engine_of(project, run, EMBEDDINGS).each(work, pictures, alone=True)
         embedded = 0
         for part, rows in zip(shards_of(missing, CHUNK), vectors, strict=True):
             shelf.add(part, rows)

@@ -15,13 +15,14 @@ from dedup_assets.core.run import Run
 from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, UNIQUENESS_SCORES, done
 
 
-def engine_of(project: Project, run: Run) -> Engine:
+def engine_of(project: Project, run: Run, step: str) -> Engine:
     """What does the work of a step that grows with the images."""
+    exchange = f"{project.exchange}/{step}"
     if project.engine == RAY:
         from dedup_assets.core.engines.ray import RayEngine
 
-        return RayEngine(project.exchange, project.ray, project.workers, project.threads or 1, run.say)
-    return LocalEngine(project.threads)
+        return RayEngine(exchange, project.ray, project.workers, project.threads or 1, run.say)
+    return LocalEngine(project.threads, exchange)
 
 
 def readable(project: Project) -> pd.DataFrame:

@@ -146,7 +146,7 @@ def _search(
         stored_vectors(project, embedder, contents),
         reach,
         before.known,
-        engine_of(project, run).each,
+        engine_of(project, run, NEIGHBOURS).each,
         progress=lambda done, total: run.progress("searching neighbours", done, total),
     )
     new = _compared(project, embedder, reach, contents, found, run)
@@ -165,7 +165,7 @@ def _compared(
     offered = found.view_distance <= reach.view_limit
     distance, agreed = found.full_distance.copy(), np.full(len(found.first), np.nan)
     shelf = project.store.comparisons(f"{comparison_version()}-{embedder_id(embedder)}")
-    engine, sketches = engine_of(project, run), project.store.sketches
+    engine, sketches = engine_of(project, run, NEIGHBOURS), project.store.sketches
     comparer = Comparer(shelf, project.second_stage, project.threads, engine, sketches)
     rows, ends = np.unique(np.stack([found.first[offered], found.second[offered]]), return_inverse=True)
     first, second = ends.reshape(2, -1)

@@ -57,7 +57,7 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
         to_read = int(rows["status"].isna().sum())
         project.remember()
 
-        engine = engine_of(project, run)
+        engine = engine_of(project, run, RAW_IMAGES)
 
         def save(facts: pd.DataFrame) -> None:
             store.append(schema.FILE_FACTS, facts)
@@ -96,5 +96,5 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
             record = note(RAW_IMAGES, seen, summary, {"images": str(project.images)}, run)
             store.replace({schema.IMAGES: images, schema.FILE_FACTS: empty, **labels.tables}, record)
             labels.remember(store)
-        forget_results(project.exchange)
+        forget_results(project.exchange, RAW_IMAGES)
         return summary

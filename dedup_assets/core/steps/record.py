@@ -80,7 +80,7 @@ def unless_done(
     version = version_of(*(content_version(table, frame) for table, frame in frames.items()))
     summary = replace(summary, version=version, changed=before is None or before.output_version != version)
     project.store.replace(frames, note(step, input_version, summary, settings, run))
-    forget_results(project.exchange)
+    forget_results(project.exchange, step)
     return summary
 
 
@@ -100,5 +100,5 @@ def finish(
     summary = replace(summary, changed=before is None or before.output_version != summary.version)
     if summary.changed or always:
         project.store.replace(frames(), note(step, input_version, summary, settings, run))
-    forget_results(project.exchange)
+    forget_results(project.exchange, step)
     return summary

@@ -79,7 +79,8 @@ def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds,
     def rescan(rows: NDArray[np.int64], allowed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         embedder = load_embedder(project.embedder)
         vectors = stored_vectors(project, embedder, nearest)
-        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second, engine_of(project, run).each)
+        engine = engine_of(project, run, UNIQUENESS_SCORES)
+        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second, engine.each)
 
     pairs = ContentPairs(
         first=first,
