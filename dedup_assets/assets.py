@@ -10,6 +10,7 @@ import dagster as dg
 
 from dedup_assets.batches import selected
 from dedup_assets.core import covered, schema, steps
+from dedup_assets.core.configured import configured
 from dedup_assets.core.decisions import file_version
 from dedup_assets.core.drift import note_arrivals
 from dedup_assets.core.engines.base import RAY
@@ -91,6 +92,11 @@ def build_assets(
         return dg.observable_source_asset(
             key=key(name), group_name=group_name, description=description, tags={"dagster/kind/file": ""}
         )
+
+    def settings_of_run(context: dg.AssetExecutionContext) -> dict[str, str]:
+        keys = context.run.asset_selection  # none where the run makes all assets of its job
+        settings = configured(project, thresholds)
+        return {name: version for name, version in settings.items() if not keys or key(name) in keys}
 
     def run_of(context: dg.AssetExecutionContext) -> Run:
         def say(sentence: str) -> None:
@@ -308,7 +314,7 @@ def build_assets(
         with readable_failures():
             before = current_version(store)
             done = steps.write_dataset(project, run_of(context))
-            covered.note_dataset(store, context.run.run_id)
+            covered.note_dataset(store, context.run.run_id, settings_of_run(context))
         return _result(
             done,
             {

@@ -10,26 +10,20 @@ A run that fails is not started again until something changes: the same files an
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from dedup_assets.batches import Batches, PartitionsRequest
+from dedup_assets.batches import Batches
+from dedup_assets.chain import DECISIONS_CHANGED, WAITING, Chain
 from dedup_assets.core.changes import Due, Memory, Sight, judge, look
+from dedup_assets.core.configured import version_of_settings
 from dedup_assets.core.covered import covered
 from dedup_assets.core.errors import DedupError, SettingsError
-from dedup_assets.core.project import Project
 from dedup_assets.core.settings import AUTOMATIONS, EAGER, NONE, SCHEDULE
 from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.steps.record import EMBEDDINGS, STEPS
-
-TAG = "dedup_assets/started_by"
-DECISIONS_CHANGED = ("duplicates", "deduplicated_dataset")
-_WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
-_GOING = (*_WAITING, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,54 +65,6 @@ class Automation:
                 ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """The project of a chain, the name of the job that runs it, and the keys of its assets, its sources included.
-
-    `batches`: the partitions of `embeddings`, where it has any.
-    """
-
-    project: Project
-    job: str
-    keys: Sequence[dg.AssetKey]
-    batches: Batches | None = None
-
-    def key(self, name: str) -> dg.AssetKey:
-        """The key of an asset, with the prefix."""
-        return next(key for key in self.keys if key.path[-1] == name)
-
-    def runs(self, instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus]) -> list[str]:
-        """The ids of the runs that make any of the assets, started in whatever way."""
-        runs = instance.get_runs(filters=dg.RunsFilter(statuses=list(statuses)))
-        return [run.run_id for run in runs if run.job_name == self.job or set(run.asset_selection or ()) & {*self.keys}]
-
-    def partitions(
-        self, instance: dg.DagsterInstance, listing: Listing | None
-    ) -> tuple[list[str], list[PartitionsRequest]]:
-        """The partitions there ought to be, and what makes them so; none without batches."""
-        if self.batches is None:
-            return [], []
-        return self.batches.kept_up(self.batches.known(instance), listing, lambda: self.busy(instance))
-
-    def whole(self, listing: Listing | None, partitions: Sequence[str], **more: Any) -> dg.RunRequest:  # noqa: ANN401
-        """A request for a run of the whole chain; with batches, of no more of `embeddings` than is new or changed."""
-        if self.batches is None:
-            return dg.RunRequest(**more)
-        part = self.batches.changed(listing, partitions)
-        selection = None if part.partitions else [self.key(name) for name in STEPS if name != EMBEDDINGS]
-        tags = {**more.pop("tags", {}), **dict(part.tags)}
-        return dg.RunRequest(partition_key=part.key, asset_selection=selection, tags=tags, **more)
-
-    def busy(self, instance: dg.DagsterInstance) -> str | None:
-        """A sentence while a run goes on that may cover what has changed."""
-        going = self.runs(instance, _GOING)
-        if going:
-            return f"run {going[0][:8]} goes on and may cover the change; waiting for it to end"
-        if self.project.store.lease().busy():
-            return "a run outside this deployment is using the store; waiting for it to end"
-        return None
-
-
 def build_automation(chain: Chain, automation: Automation) -> list[dg.SensorDefinition | dg.ScheduleDefinition]:
     """The sensor or the schedule that starts the job; nothing for `none`. It is on once it is loaded.
 
@@ -138,25 +84,25 @@ def _sensor(chain: Chain, automation: Automation) -> dg.SensorDefinition:
         job_name=chain.job,
         minimum_interval_seconds=automation.look_every_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"One run when the images under {project.images} change, one of {' and '.join(DECISIONS_CHANGED)} "
-        "when the decisions do. Half-copied files are let settle first.",
+        description=f"One run when the images under {project.images} or their labels change, one of "
+        f"{' and '.join(DECISIONS_CHANGED)} when the decisions do, one of the assets concerned when a setting does. "
+        "Half-copied files are let settle first.",
     )
     def when_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         memory = Memory.of(context.cursor)
         if memory.rests(time.time()):
             return _resting(memory)
-        sight, stands = look(project), covered(project.store)
+        sight = look(project, settings=version_of_settings(chain.configured))
+        stands = covered(project.store)
         partitions, requests = chain.partitions(context.instance, sight.listing)
         memory, due, why = judge(memory, sight, stands, time.time(), lambda: chain.busy(context.instance))
         if due is Due.NOTHING:
             return dg.SensorResult(skip_reason=why, cursor=memory.text, dynamic_partitions_requests=requests)
         context.log.info(why)
-        tags = {TAG: EAGER, "dedup_assets/because": due.value}
-        if due is Due.DECISIONS:
-            selection = [chain.key(name) for name in DECISIONS_CHANGED]
-            request = dg.RunRequest(run_key=memory.key, asset_selection=selection, tags=tags)
-        else:
-            request = chain.whole(sight.listing, partitions, run_key=memory.key, tags=tags)
+        names = chain.due(due, sight, stands)
+        request = chain.request(
+            names, sight.listing, partitions, run_key=memory.key, started_by=EAGER, because=due.value
+        )
         seen = _observations(chain, sight)
         return dg.SensorResult([request], cursor=memory.text, asset_events=seen, dynamic_partitions_requests=requests)
 
@@ -212,10 +158,10 @@ def _schedule(chain: Chain, automation: Automation) -> dg.ScheduleDefinition:
         description="The whole chain by the clock; where nothing is new its steps do nothing.",
     )
     def on_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        waiting = chain.runs(context.instance, _WAITING)
+        waiting = chain.runs(context.instance, WAITING)
         if waiting:
             return dg.SkipReason(f"run {waiting[0][:8]} has not begun yet and will do the same")
-        return chain.whole(*_batches_now(chain, context.instance), tags={TAG: SCHEDULE})
+        return chain.request(STEPS, *_batches_now(chain, context.instance), started_by=SCHEDULE)
 
     return on_schedule
 

@@ -8,9 +8,11 @@ import dagster as dg
 from typing_extensions import Unpack
 
 from dedup_assets.assets import GROUP, build_assets
-from dedup_assets.automation import Automation, Chain, build_automation
+from dedup_assets.automation import Automation, build_automation
 from dedup_assets.batches import Batches
+from dedup_assets.chain import Chain
 from dedup_assets.checks import build_checks
+from dedup_assets.core.configured import configured
 from dedup_assets.core.drift import DRIFT_BOUND
 from dedup_assets.core.project import Project, ProjectSettings, project_of
 from dedup_assets.core.run import Progress
@@ -111,7 +113,7 @@ def defs_of(
         selection=dg.AssetSelection.assets(*(asset for asset in assets if isinstance(asset, dg.AssetsDefinition))),
         description=f"Find and remove the duplicates of {project.images}",
     )
-    chain = Chain(project, name, [asset.key for asset in assets], parts)
+    chain = Chain(project, name, [asset.key for asset in assets], configured(project, thresholds), parts)
     started_by = build_automation(chain, automation or Automation())
     return dg.Definitions(
         assets=assets,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from dedup_assets.automation import DECISIONS_CHANGED
 from dedup_assets.build import JOB, defs_of
+from dedup_assets.chain import DECISIONS_CHANGED
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Progress

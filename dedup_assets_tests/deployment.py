@@ -7,6 +7,10 @@ import time
 import dagster as dg
 
 from dedup_assets import build_dedup_defs
+from dedup_assets.core.configured import configured
+from dedup_assets.core.covered import note_dataset
+from dedup_assets.core.project import project_of
+from dedup_assets.core.settings import Thresholds
 
 CHAIN = ["raw_images", "embeddings", "neighbours", "uniqueness_scores", "duplicates", "deduplicated_dataset"]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -83,6 +87,8 @@ def copied(once, folder, instance, **settings):
     """A deployment over a copy of the folder of another, that has nothing to do."""
     shutil.copytree(once / "images", folder / "images")
     shutil.copytree(once / "store", folder / "store", symlinks=True)
+    project = project_of(folder / "images", folder / "store")  # whose images are in another place
+    note_dataset(project.store, "copied", configured(project, Thresholds()))
     deployment = Deployment(folder, instance, **settings)
     assert deployment.ticks() == []
     return deployment

@@ -17,6 +17,7 @@ FACE = {
     "batches",
     "checks",
     "build",
+    "chain",
     "component",
     "definitions",
     "jobs",

@@ -1,5 +1,6 @@
 """Runs that start by themselves, tick by tick, in this process."""
 
+import json
 import shutil
 from datetime import datetime, timezone
 
@@ -56,6 +57,61 @@ def test_edited_decisions_make_one_run_of_two_steps(running):
     assert running.ticks() == []
     (running.store / "decisions.csv").unlink()
     assert running.ticks() == [["duplicates", "deduplicated_dataset"]]
+
+
+def test_edited_labels_make_one_run_of_the_chain(running):
+    labels = running.images / "annotations.json"
+    boxes = {"images": [{"id": 1, "file_name": "000.png", "width": 64, "height": 48}]}
+    boxes |= {"categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]}
+    for category in (1, 2):
+        boxes["annotations"] = [{"id": 1, "image_id": 1, "category_id": category, "bbox": [1, 1, 9, 9]}]
+        labels.write_text(json.dumps(boxes))
+        assert running.ticks() == [CHAIN]
+        assert running.ticks() == []
+    labels.unlink()
+    assert running.ticks() == [CHAIN]
+
+
+@pytest.mark.parametrize(
+    ("settings", "made"),
+    [
+        ({"max_pixels": 10**6}, CHAIN),
+        ({"second_stage": False}, CHAIN[2:]),
+        ({"keeper_order": ["bytes", "image_id"]}, CHAIN[2:]),
+        ({"near_duplicate_threshold": 0.02}, CHAIN[3:]),
+        ({"labels": "union"}, CHAIN[4:]),
+        ({"dataset_name": "cleaned"}, CHAIN[5:]),
+        ({"drift_bound": 0.1}, None),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_changed_setting_makes_its_step_and_those_below_once(running, settings, made):
+    running.configure(**settings)
+    assert running.ticks() == ([made] if made else [])
+    assert running.ticks() == []
+
+
+def test_a_changed_setting_and_edited_decisions_are_one_run(running):
+    running.configure(dataset_name="cleaned")
+    running.decide("000.png,keep")
+    assert running.ticks() == [["duplicates", "deduplicated_dataset"]]
+    assert running.ticks() == []
+
+
+def test_a_changed_setting_that_a_person_ran_already_is_not_run_again(running):
+    running.configure(near_duplicate_threshold=0.02)
+    assert running.run() == CHAIN
+    assert running.ticks() == []
+
+
+def test_thresholds_that_a_person_chose_stand_until_something_changes(running):
+    run_job(project_of(running.images, running.store, workers=1), Thresholds(0.0001, 0.02), assets=CHAIN[3:])
+    assert running.ticks() == []
+    running.decide("000.png,keep")
+    assert running.ticks() == [["duplicates", "deduplicated_dataset"]]
+    put_photos(running.images, [8])
+    assert running.ticks() == [CHAIN]
+    assert "used 0.0001 and 0.05" in running.checks["thresholds_as_configured"].description
 
 
 def test_a_half_copied_file_waits(running):

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from dedup_assets.core import covered as covered_module
 from dedup_assets.core.changes import PATIENCE_SECONDS, Due, Memory, Sight, judge, look
-from dedup_assets.core.covered import State, covered
+from dedup_assets.core.configured import configured, steps_below, version_of_settings
+from dedup_assets.core.covered import State, covered, covered_settings
 from dedup_assets.core.project import project_of
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.steps.record import STEPS
 from dedup_assets.core.store import Store
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import put_photos
@@ -48,6 +51,44 @@ def test_a_change_is_due_once_it_was_seen_twice():
 def test_edited_decisions_alone_make_the_decisions_due():
     edited = State("a", "other")
     assert looks(Memory(), A, sight(edited), sight(edited))[1] == [Due.NOTHING, Due.DECISIONS]
+
+
+def with_settings(name, state=A):
+    return replace(state, settings=name)
+
+
+def test_changed_settings_are_due_once():
+    stands, changed = with_settings("old"), sight(with_settings("new"))
+    memory, due = looks(Memory(), stands, sight(stands), changed, changed, changed, changed)
+    assert due == [*[Due.NOTHING] * 2, Due.SETTINGS, *[Due.NOTHING] * 2]
+    assert looks(memory, with_settings("new"), changed, changed)[1] == [Due.NOTHING] * 2
+
+
+def test_changed_settings_that_a_person_ran_already_are_not_due():
+    memory, _ = looks(Memory(), with_settings("old"), sight(with_settings("old")))
+    assert looks(memory, with_settings("new"), *[sight(with_settings("new"))] * 3)[1] == [Due.NOTHING] * 3
+
+
+def test_a_run_by_hand_with_other_settings_stands_until_something_changes():
+    configured = sight(with_settings("configured"))
+    memory, _ = looks(Memory(), with_settings("configured"), configured)
+    memory, due = looks(memory, with_settings("by hand"), *[configured] * 3)
+    assert due == [Due.NOTHING] * 3
+    come = sight(with_settings("configured", B))
+    assert looks(memory, with_settings("by hand"), come, come)[1] == [Due.NOTHING, Due.IMAGES]
+
+
+def test_settings_are_not_due_where_none_are_known_and_are_where_the_dataset_has_others():
+    first = sight(with_settings("configured"))
+    assert looks(Memory(), A, *[first] * 3)[1] == [Due.NOTHING] * 3
+    assert looks(Memory(), with_settings("others"), *[first] * 3)[1] == [Due.NOTHING, Due.SETTINGS, Due.NOTHING]
+
+
+def test_settings_that_changed_with_the_images_are_one_change():
+    stands, both = with_settings("old"), sight(with_settings("new", B))
+    memory, due = looks(Memory(), stands, sight(stands), both, both, both)
+    assert due == [*[Due.NOTHING] * 2, Due.IMAGES, Due.NOTHING]
+    assert looks(memory, both.state, both)[1] == [Due.NOTHING]
 
 
 def test_images_and_decisions_that_changed_together_are_one_change():
@@ -193,7 +234,7 @@ def test_a_folder_that_cannot_be_listed_is_a_state_of_its_own_with_its_reason(tm
 
 
 def test_the_memory_stays_small(tmp_path):
-    memory, _ = looks(Memory(), A, sight(replace(B, images="f" * 16), files=10**6), sight(B, files=10**6))
+    memory, _ = looks(Memory(), A, *[sight(State(*[word * 16] * 3), files=10**6) for word in "fed"])
     assert len(memory.text) < 500
 
 
@@ -205,13 +246,13 @@ def ran_store(ran):
     return ran.store
 
 
-def carry_through(store, run_id, *, scan=True, decisions="d", dataset=True):
+def carry_through(store, run_id, *, scan=True, decisions="d", dataset=True, settings=None):
     if scan:
         covered_module.note_scan(store, run_id)
     if decisions:
         covered_module.note_decisions(store, run_id, decisions)
     if dataset:
-        covered_module.note_dataset(store, run_id)
+        covered_module.note_dataset(store, run_id, settings or {})
 
 
 def test_a_whole_run_covers_the_listing_that_it_scanned(ran):
@@ -229,8 +270,26 @@ def test_a_run_of_the_last_two_steps_covers_the_decisions_alone(ran_store):
 def test_a_run_that_stops_half_way_covers_nothing(ran_store):
     carry_through(ran_store, "run", dataset=False)
     assert covered(ran_store) == State()
-    covered_module.note_dataset(ran_store, "another")
+    covered_module.note_dataset(ran_store, "another", {})
     assert covered(ran_store) == State()
+
+
+def test_the_settings_of_each_step_are_covered_by_the_last_run_of_that_step(ran):
+    before = configured(ran.project, Thresholds())
+    carry_through(ran.store, "run", settings=before)
+    now = configured(ran.project, Thresholds(0.0001, 0.02))
+    carry_through(ran.store, "later", scan=False, settings={step: now[step] for step in STEPS[4:]})
+    assert steps_below(now, covered_settings(ran.store)) == STEPS[3:]
+    carry_through(ran.store, "last", scan=False, decisions=None, settings={step: now[step] for step in STEPS[3:]})
+    assert steps_below(now, covered_settings(ran.store)) == ()
+    assert covered(ran.store) == State(ran.project.images.listing().version, "d", version_of_settings(now))
+
+
+def test_settings_of_some_steps_alone_are_not_what_the_dataset_stands_for(ran):
+    settings = configured(ran.project, Thresholds())
+    carry_through(ran.store, "run", scan=False, settings={step: settings[step] for step in STEPS[3:]})
+    assert covered(ran.store).settings == ""
+    assert steps_below(settings, covered_settings(ran.store)) == STEPS
 
 
 def test_a_store_that_was_never_written_to_covers_nothing(tmp_path):

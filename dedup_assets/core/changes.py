@@ -1,7 +1,8 @@
-"""When a run is due: looks at the images and the decisions again and again, and answers for each change once.
+"""When a run is due: looks at images, labels, decisions and settings again and again; answers for each change once.
 
 A change is due when two looks in a row saw the same and no file is younger than a few seconds, so that half-copied
-files settle first. What a run has covered is not due, whoever started that run.
+files settle first. What a run has covered is not due, whoever started that run. Of the settings only a change of those
+configured is one: a run by hand with others stands until something changes.
 """
 
 import json
@@ -31,6 +32,7 @@ class Due(Enum):
 
     NOTHING = "nothing"
     DECISIONS = "decisions"
+    SETTINGS = "settings"
     IMAGES = "images"
 
 
@@ -54,6 +56,7 @@ class Memory:
     """What is kept from look to look: two short hashes and a few numbers, whatever the number of files.
 
     `asked`: the state that a run was last asked for, when the dataset stood for `stood`; `count` such runs so far.
+    `settings`: those configured when it was last answered what to do about them.
     """
 
     watch_id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
@@ -64,6 +67,7 @@ class Memory:
     asked: State | None = None
     stood: State | None = None
     count: int = 0
+    settings: str = ""
 
     @classmethod
     def of(cls, text: str | None) -> "Memory":
@@ -93,8 +97,10 @@ class Memory:
         return f"{self.watch_id}-{self.count}-{state.images}-{state.decisions}"
 
 
-def look(project: Project, now: Callable[[], float] = time.time) -> Sight:
-    """The images, by their stats, and the decisions, by their content.
+def look(project: Project, now: Callable[[], float] = time.time, settings: str = "") -> Sight:
+    """The images and their label files, by their stats, and the decisions, by their content.
+
+    `settings`: the version of those configured, which is handed on.
 
     What cannot be listed is a state of its own: one run is due that fails and says why, none when it is back.
     """
@@ -111,7 +117,7 @@ def look(project: Project, now: Callable[[], float] = time.time) -> Sight:
         fresh = fresh or _is_fresh(_modified(project.decisions_file), started)
     except DedupError as error:
         decisions = version_of(str(error))
-    return Sight(State(images, decisions), files, fresh, now() - started, problem, listing)
+    return Sight(State(images, decisions, settings), files, fresh, now() - started, problem, listing)
 
 
 def judge(
@@ -123,27 +129,40 @@ def judge(
     """
     unsettled = sight.fresh or sight.state != memory.seen
     memory = replace(memory, seen=sight.state, looked_at=now, seconds=sight.seconds)
-    calm = replace(memory, changed_at=0.0)
-    if sight.state == stands:
-        return calm, Due.NOTHING, f"nothing new: the dataset stands for these {sight.files:,} files and the decisions"
-    if not sight.files and not sight.problem and not stands.images:
-        return calm, Due.NOTHING, "there are no images yet"
+    settled = replace(memory, changed_at=0.0, settings=sight.state.settings)
     if sight.state == memory.asked and stands == memory.stood:
-        return calm, Due.NOTHING, "the run for this change did not get to its end; the next change starts another"
+        return settled, Due.NOTHING, "the run for this change did not get to its end; the next change starts another"
+    state = _but_settings_as_before(sight.state, stands, memory)
+    if state == stands:
+        return (
+            settled,
+            Due.NOTHING,
+            f"nothing new: the dataset stands for these {sight.files:,} files and the decisions",
+        )
+    if not sight.files and not sight.problem and not stands.images:
+        return settled, Due.NOTHING, "there are no images yet"
     memory = replace(memory, changed_at=memory.changed_at or now)
     if unsettled and now - memory.changed_at < PATIENCE_SECONDS:
         return (
             memory,
             Due.NOTHING,
-            f"a change among {sight.files:,} files or in the decisions; letting it settle",
+            f"a change among {sight.files:,} files, in the decisions or the settings; letting it settle",
         )
     wait = busy()
     if wait:
         return memory, Due.NOTHING, wait
-    memory = replace(calm, asked=sight.state, stood=stands, count=memory.count + 1)
-    if sight.state.images != stands.images:
-        return memory, Due.IMAGES, sight.problem or f"the images changed: {sight.files:,} files now"
+    memory = replace(settled, asked=sight.state, stood=stands, count=memory.count + 1)
+    if state.images != stands.images:
+        return memory, Due.IMAGES, sight.problem or f"the images or their labels changed: {sight.files:,} files now"
+    if state.settings != stands.settings:
+        return memory, Due.SETTINGS, "the settings changed"
     return memory, Due.DECISIONS, "the decisions changed"
+
+
+def _but_settings_as_before(state: State, stands: State, memory: Memory) -> State:
+    """`state`, where the settings are as when they were last answered with those that the dataset stands for."""
+    answered = memory.settings or stands.settings
+    return replace(state, settings=stands.settings) if state.settings == answered or not answered else state
 
 
 def _is_fresh(modified: float, now: float) -> bool:

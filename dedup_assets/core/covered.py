@@ -1,13 +1,15 @@
-"""What the dataset stands for: the listing and the decisions that a run has carried from its first step to its last.
+"""What the dataset stands for: the listing, the decisions and the settings that runs have carried to the last step.
 
 Kept in a small file of its own, so that whoever looks every few seconds never opens the database.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dedup_assets.core.configured import version_of_settings
 from dedup_assets.core.steps.record import RAW_IMAGES
 from dedup_assets.core.store import Store
 
@@ -16,16 +18,23 @@ _FILE = "covered.json"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Versions of the listing of the images and of the reviewed file; '' where none is known."""
+    """Versions of the listing of the images, of the reviewed file and of the settings; '' where none is known."""
 
     images: str = ""
     decisions: str = ""
+    settings: str = ""
 
 
 def covered(store: Store) -> State:
     """What the last runs covered. A store whose note was lost covers nothing: one run too many, never one too few."""
     said = _read(store)
-    return State(str(said.get("images", "")), str(said.get("decisions", "")))
+    settings = version_of_settings(_settings(said))
+    return State(str(said.get("images", "")), str(said.get("decisions", "")), settings)
+
+
+def covered_settings(store: Store) -> dict[str, str]:
+    """The settings of each step, as `configured` tells them, that the last run of that step was configured with."""
+    return _settings(_read(store))
 
 
 def note_scan(store: Store, run_id: str) -> None:
@@ -40,18 +49,27 @@ def note_decisions(store: Store, run_id: str, version: str) -> None:
     _note(store, run_id, decisions=version)
 
 
-def note_dataset(store: Store, run_id: str) -> None:
-    """The run has written the dataset: what it scanned and applied before is covered now."""
+def note_dataset(store: Store, run_id: str, settings: Mapping[str, str]) -> None:
+    """The run has written the dataset: what it scanned and applied before is covered now.
+
+    `settings`: those of its steps, as `configured` tells them.
+    """
     said = _read(store)
     run = said.pop("run", {})
     if run.get("id") == run_id and "decisions" in run:
-        _write(store, {**said, **{name: version for name, version in run.items() if name != "id"}})
+        said |= {name: version for name, version in run.items() if name != "id"}
+    _write(store, {**said, "settings": {**_settings(said), **settings}})
 
 
 def _note(store: Store, run_id: str, **versions: str) -> None:
     said = _read(store)
     run = said.get("run", {})
     _write(store, {**said, "run": {**(run if run.get("id") == run_id else {"id": run_id}), **versions}})
+
+
+def _settings(said: Mapping[str, Any]) -> dict[str, str]:
+    settings = said.get("settings")
+    return settings if isinstance(settings, dict) else {}
 
 
 def _read(store: Store) -> dict[str, Any]:

@@ -137,7 +137,7 @@ NONE, EAGER, SCHEDULE = "none", "eager", "schedule"
 AUTOMATIONS = (NONE, EAGER, SCHEDULE)
 AUTOMATION_HELP = (
     "What starts runs: 'none' (the default: nothing runs until a person says so), 'eager' (one run for every change of "
-    "the images or the decisions), or 'schedule' (the whole chain, by the cron)."
+    "the images, labels, decisions or settings), or 'schedule' (the whole chain, by the cron)."
 )
 NO_BATCHES, FOLDER_BATCHES = "none", "folders"
 BATCHES = (NO_BATCHES, FOLDER_BATCHES)

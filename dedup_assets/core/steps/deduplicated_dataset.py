@@ -106,6 +106,7 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
         moved = before is not None and json.loads(before.summary).get("delivered") != delivered
         settings, noted = asdict(project.recipe), moved or bool(first_without.any())
         summary = finish(project, DEDUPLICATED_DATASET, summary.version, summary, settings, run, rows, always=noted)
+        project.remember()
         publish(store, run)
         return summary
 

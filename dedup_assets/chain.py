@@ -1,0 +1,90 @@
+"""The chain of one project as what starts its runs sees it: its assets, its job, the runs that are under way."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from dedup_assets.batches import Batches, Part, PartitionsRequest
+from dedup_assets.core.changes import Due, Sight
+from dedup_assets.core.configured import steps_below
+from dedup_assets.core.covered import State, covered_settings
+from dedup_assets.core.project import Project
+from dedup_assets.core.sources.base import Listing
+from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, EMBEDDINGS, STEPS
+
+DECISIONS_CHANGED = (DUPLICATES, DEDUPLICATED_DATASET)
+WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
+_GOING = (*WAITING, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The project of a chain, the name of the job that runs it, and the keys of its assets, its sources included.
+
+    `configured`: the settings of each step. `batches`: the partitions of `embeddings`, where it has any.
+    """
+
+    project: Project
+    job: str
+    keys: Sequence[dg.AssetKey]
+    configured: Mapping[str, str]
+    batches: Batches | None = None
+
+    def key(self, name: str) -> dg.AssetKey:
+        """The key of an asset, with the prefix."""
+        return next(key for key in self.keys if key.path[-1] == name)
+
+    def runs(self, instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus]) -> list[str]:
+        """The ids of the runs that make any of the assets, started in whatever way."""
+        runs = instance.get_runs(filters=dg.RunsFilter(statuses=list(statuses)))
+        return [run.run_id for run in runs if run.job_name == self.job or set(run.asset_selection or ()) & {*self.keys}]
+
+    def partitions(
+        self, instance: dg.DagsterInstance, listing: Listing | None
+    ) -> tuple[list[str], list[PartitionsRequest]]:
+        """The partitions there ought to be, and what makes them so; none without batches."""
+        if self.batches is None:
+            return [], []
+        return self.batches.kept_up(self.batches.known(instance), listing, lambda: self.busy(instance))
+
+    def request(
+        self,
+        names: Sequence[str],
+        listing: Listing | None,
+        partitions: Sequence[str],
+        run_key: str | None = None,
+        **tags: str,
+    ) -> dg.RunRequest:
+        """A request for a run of these assets; with batches, of no more of `embeddings` than is new or changed.
+
+        `tags`: without the plugin's name before them. `partitions`: those there are, in order.
+        """
+        part = Part()
+        if self.batches and EMBEDDINGS in names:
+            part = self.batches.changed(listing, partitions)
+            names = [name for name in names if name != EMBEDDINGS or part.partitions]
+        return dg.RunRequest(
+            run_key=run_key,
+            partition_key=part.key,
+            asset_selection=None if set(names) == set(STEPS) else [self.key(name) for name in names],
+            tags={f"dedup_assets/{name}": value for name, value in tags.items()} | dict(part.tags),
+        )
+
+    def due(self, due: Due, sight: Sight, stands: State) -> Sequence[str]:
+        """The assets that a run makes for what is due."""
+        if due is Due.IMAGES:
+            return STEPS
+        if due is Due.DECISIONS:
+            return DECISIONS_CHANGED
+        below = steps_below(self.configured, covered_settings(self.project.store))
+        return below if sight.state.decisions == stands.decisions else max(below, DECISIONS_CHANGED, key=len)
+
+    def busy(self, instance: dg.DagsterInstance) -> str | None:
+        """A sentence while a run goes on that may cover what has changed."""
+        going = self.runs(instance, _GOING)
+        if going:
+            return f"run {going[0][:8]} goes on and may cover the change; waiting for it to end"
+        if self.project.store.lease().busy():
+            return "a run outside this deployment is using the store; waiting for it to end"
+        return None
