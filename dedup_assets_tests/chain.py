@@ -1,5 +1,8 @@
 """A folder, its store, and the whole chain over them, for tests of the steps."""
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +25,14 @@ TIMES = (
     "run_id",
 )
 RESULTS = (schema.IMAGES, schema.CONTENT_PAIRS, schema.CONTENT_NEAREST, schema.PAIRS, schema.SCORES, schema.TAGS)
+RUN = """
+import json, sys
+from pathlib import Path
+from dedup_assets_tests.chain import chain_in
+chain = chain_in(Path(sys.argv[1]), Path(sys.argv[2]), **json.loads(sys.argv[3]))
+print("ready", flush=True)
+chain.run()
+"""
 
 
 @dataclass
@@ -59,7 +70,7 @@ class Chain:
         return {row[key]: row for row in self.store.read(table).to_dict("records")}
 
     def decide(self, *lines):
-        self.store.folder.mkdir(exist_ok=True)
+        self.store.folder.mkdir(parents=True, exist_ok=True)
         header = "image_id,decision,duplicate_of\n"
         self.store.decisions_file.write_text(header + "".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -68,6 +79,26 @@ class Chain:
         frames = {table.name: self.store.read(table) for table in tables}
         steady = {name: frame.drop(columns=list(TIMES), errors="ignore") for name, frame in frames.items()}
         return {name: frame.to_csv(index=False) for name, frame in steady.items()}
+
+    def outcome(self):
+        """What the last run came to, whatever came before it, as comparable text by name.
+
+        The tables, the removals in force without what tells of the day they were made, and the dataset's version.
+        """
+        tables = self.results([*RESULTS, schema.DECISIONS])
+        removals = self.store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
+        here = removals["image_id"].isin(self.store.read(schema.IMAGES)["image_id"])
+        of_the_day = [*TIMES, "duplicate_threshold", "near_duplicate_threshold", "dataset_version"]
+        steady = removals[here].sort_values("image_id").drop(columns=of_the_day, errors="ignore")
+        dataset = self.store.step("deduplicated_dataset").output_version
+        return tables | {"removals": steady.to_csv(index=False), "dataset": dataset}
+
+    def start(self):
+        """The same run in a process of its own, about to begin."""
+        arguments = [self.store.folder.parent, self.images, json.dumps(self.settings)]
+        process = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        return process
 
 
 def chain_in(folder, images=None, **settings):

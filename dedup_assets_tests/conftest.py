@@ -20,6 +20,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that none of them is begun when all other processes are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def unprivileged(tmp_path):
     """A context in which this process has no special rights, so that file permissions count, for root too."""

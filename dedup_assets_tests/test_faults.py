@@ -1,24 +1,18 @@
 """Runs that are killed, run side by side, or lose their footing: the next one ends as if nothing had happened."""
 
 import os
-import subprocess
-import sys
+import random
+import signal
 import time
 
 import pytest
 
 from dedup_assets.core import schema
+from dedup_assets.core.datasets import CURRENT
 from dedup_assets_tests.chain import RESULTS, chain_in
 from dedup_assets_tests.pictures import exif, grain, photo, put, put_photos
 
-RUN = """
-import sys
-from pathlib import Path
-from dedup_assets_tests.chain import chain_in
-chain = chain_in(Path(sys.argv[1]), Path(sys.argv[2]), placement="copy")
-print("ready", flush=True)
-chain.run()
-"""
+DECISIONS = ("cropped/12.png,remove,012.png", "cropped/13.png,keep,", "cropped/15.png,not_duplicate,015.png")
 
 
 @pytest.fixture(scope="module")
@@ -33,64 +27,107 @@ def images(tmp_path_factory):
     return folder
 
 
-def start(folder, images):
-    """A whole run in another process, about to begin."""
-    process = subprocess.Popen([sys.executable, "-c", RUN, folder, images], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
 @pytest.fixture(scope="module")
 def undisturbed(images, tmp_path_factory):
     """How long a whole run takes, and what it leaves."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    process, started = start(folder, images), time.monotonic()
+    chain = chain_in(tmp_path_factory.mktemp("undisturbed"), images, placement="copy")
+    process, started = chain.start(), time.monotonic()
     assert process.wait(300) == 0
-    return time.monotonic() - started, left_by(chain_in(folder, images))
+    return time.monotonic() - started, left_by(chain)
 
 
 def left_by(chain):
     """All tables but for times and runs, and every file of the datasets but for the summaries."""
-    files = {
-        path.relative_to(chain.store.datasets).as_posix(): path.read_bytes()
-        for path in chain.store.datasets.rglob("*")
+    tables = (*RESULTS, schema.FILE_FACTS, schema.REMOVALS, schema.DATASETS)
+    return chain.results(tables), files_under(chain.store.datasets)
+
+
+def files_of(chain):
+    """Every file of the dataset as it is now, but for the summary."""
+    return files_under(chain.store.datasets / "deduplicated" / CURRENT)
+
+
+def files_under(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
         if path.is_file() and path.name != "summary.json"
     }
-    return chain.results([*RESULTS, schema.FILE_FACTS, schema.REMOVALS, schema.DATASETS]), files
+
+
+def unfinished(chain):
+    """What a killed run left half written."""
+    return [path for path in chain.store.folder.rglob("*") if path.name.startswith(".")]
+
+
+def killed_after(seconds, process):
+    """Kill the run once so many seconds have passed; whether it had not ended by itself before."""
+    time.sleep(seconds)
+    process.kill()
+    return process.wait() == -signal.SIGKILL
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97])
+@pytest.mark.parametrize("share", [0.05, 0.25, 0.5, 0.75, 0.95])
 def test_a_killed_run_is_made_whole_by_the_next(images, undisturbed, tmp_path, share):
     seconds, whole = undisturbed
-    process = start(tmp_path, images)
-    time.sleep(seconds * share)
-    process.kill()
-    process.wait()
     chain = chain_in(tmp_path, images, placement="copy")
+    killed_after(seconds * share, chain.start())
     chain.run()
     assert left_by(chain) == whole
-    assert not [path for path in chain.store.folder.rglob("*") if path.name.startswith(".")]
+    assert not unfinished(chain)
+
+
+def arrive(images):
+    put_photos(images / "new", range(20, 30))
+    for number in range(10, 20):
+        put(photo(number), images / "copies" / f"{number}.bmp")
+        put(photo(number).crop((2, 2, 62, 46)), images / "cropped" / f"{number}.png")
+
+
+def change_move_and_leave(images):
+    put(photo(90), images / "010.png")  # the copy of what it was takes its place
+    (images / "012.png").rename(images / "new" / "moved.png")
+    for name in ("001.png", "011.png", "cropped/14.png"):
+        (images / name).unlink()
+
+
+def nothing(images):
+    pass
+
+
+CHANGES = ((nothing, ()), (arrive, ()), (nothing, DECISIONS), (change_move_and_leave, DECISIONS[:2]))
 
 
 @pytest.mark.slow
-def test_a_store_killed_over_and_over_is_made_whole_in_the_end(images, undisturbed, tmp_path):
-    seconds, whole = undisturbed
-    for share in (0.05, 0.3, 0.15, 0.5, 0.25, 0.7):
-        process = start(tmp_path, images)
-        time.sleep(seconds * share)
-        process.kill()
-        process.wait()
-    chain = chain_in(tmp_path, images, placement="copy")
-    chain.run()
-    assert left_by(chain) == whole
+def test_runs_killed_at_random_times_over_a_chain_of_changes_leave_in_the_end_what_undisturbed_ones_do(tmp_path):
+    images, chance, died = tmp_path / "images", random.Random(5), 0
+    put_photos(images, range(20))
+    settings = {"placement": "copy", "keeper_order": ["split", "resolution", "bytes", "image_id"]}
+    undisturbed, disturbed = (chain_in(tmp_path / name, images, **settings) for name in ("undisturbed", "disturbed"))
+    for change, decisions in CHANGES:
+        change(images)
+        for chain in (undisturbed, disturbed):
+            chain.decide(*decisions)
+        started = time.monotonic()
+        undisturbed.run()
+        seconds = time.monotonic() - started
+        for _ in range(2):
+            died += killed_after(chance.uniform(0, seconds), disturbed.start())
+        if decisions:
+            disturbed.run()
+    assert died >= len(CHANGES), "too few runs were still going on when their time had come"
+    assert disturbed.outcome() == undisturbed.outcome()
+    assert files_of(disturbed) == files_of(undisturbed)
+    assert not unfinished(disturbed)
 
 
 @pytest.mark.slow
 def test_two_whole_runs_at_once_end_as_one(images, undisturbed, tmp_path):
-    processes = [start(tmp_path, images) for _ in range(2)]
+    chain = chain_in(tmp_path, images, placement="copy")
+    processes = [chain.start() for _ in range(2)]
     assert [process.wait(300) for process in processes] == [0, 0]
-    assert left_by(chain_in(tmp_path, images)) == undisturbed[1]
+    assert left_by(chain) == undisturbed[1]
 
 
 def test_a_file_that_changes_between_listing_and_reading_does_not_stop_the_run(tmp_path, monkeypatch):
