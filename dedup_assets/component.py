@@ -7,6 +7,7 @@ from dedup_assets.assets import GROUP
 from dedup_assets.build import build_dedup_defs
 from dedup_assets.core.datasets import DatasetRecipe
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER
+from dedup_assets.core.detection.products import AUTO
 from dedup_assets.core.drift import DRIFT_BOUND
 from dedup_assets.core.engines.base import LOCAL, RaySettings
 from dedup_assets.core.images import MAX_PIXELS
@@ -45,6 +46,7 @@ from dedup_assets.core.settings import (
     RAY_RESOURCE_HELP,
     RAY_STORAGE_HELP,
     REFERENCE_HELP,
+    SEARCH_DEVICE_HELP,
     SECOND_STAGE_HELP,
     SPLIT_PRIORITY_HELP,
     STORE_HELP,
@@ -120,6 +122,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
     placement: str | None = Field(default=None, description=PLACEMENT_HELP)
     max_pixels: int = Field(default=MAX_PIXELS, ge=1, description=MAX_PIXELS_SETTING.help)
     workers: int | None = Field(default=None, ge=1, description=WORKERS_HELP)
+    search_device: str = Field(default=AUTO, description=SEARCH_DEVICE_HELP)
     engine: str = Field(default=LOCAL, description=ENGINE_HELP)
     ray_address: str | None = Field(default=None, description=RAY_ADDRESS_HELP)
     ray_cpus: float = Field(default=RaySettings().cpus, gt=0, description=RAY_CPUS_HELP)
@@ -169,6 +172,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
             placement=self.placement,
             max_pixels=self.max_pixels,
             workers=self.workers,
+            search_device=self.search_device,
             engine=self.engine,
             ray_address=self.ray_address,
             ray_cpus=self.ray_cpus,

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup_assets.core.detection import products, search
 from dedup_assets.core.detection.embedders import Calibration
 from dedup_assets.core.detection.neighbours import Known, Reach, join, nearest_among, pair_distances, quantise
+from dedup_assets.core.errors import SettingsError
 
 BENT = Calibration((0.0, 0.1, 1.0), (0.0, 0.5, 1.0), view_factor=1.25)
 
@@ -192,7 +194,7 @@ def test_progress_ends_at_the_number_of_rows(small_blocks):
 def test_products_are_exact_whatever_multiplies(dimension):
     one, other = np.random.default_rng(0).integers(-127, 128, (2, 40, dimension)).astype(np.int8)
     truth = one.astype(np.int64) @ other.astype(np.int64).T
-    for multiply in (products.floats(dimension), products.INTEGERS):
+    for multiply in (products.floats(dimension), products.INTEGERS, products.on_device("cpu", dimension)):
         assert (multiply(one, other) == truth).all()
         many = np.tile(one, (30, 1))
         peaks = multiply.peaks(multiply.prepared(many), multiply.prepared(other))
@@ -200,10 +202,62 @@ def test_products_are_exact_whatever_multiplies(dimension):
     assert (products.floats(dimension)(one[:1] * 0 + 127, one[:1] * 0 + 127) == dimension * 127**2).all()
 
 
-@pytest.mark.parametrize("multiply", [products.FLOAT32, products.INTEGERS])
+@pytest.mark.parametrize(
+    "multiply",
+    [products.FLOAT32, products.INTEGERS, products.on_device("cpu", 16)],
+    ids=["floats", "integers", "device"],
+)
 def test_every_way_to_multiply_gives_the_same_join(multiply, monkeypatch, small_blocks):
     monkeypatch.setattr(search, "multiplier", lambda *_: multiply)
     check_join(vectors(300, views=3), Calibration(), 0.12)
+
+
+def cuda_on_the_processor(monkeypatch):
+    """As if this machine had a CUDA device that is as good as its processor; what is made on it."""
+    made, on_device = [], products.on_device
+    monkeypatch.setattr(products, "_is_exact_on", lambda device, dimension: device == "cuda")
+    monkeypatch.setattr(products, "on_device", lambda device, d: made.append(device) or on_device("cpu", d))
+    return made
+
+
+def test_a_cuda_device_is_used_when_asked_for_and_finds_the_same(monkeypatch, small_blocks):
+    stored, reach = vectors(300, views=3), Reach(Calibration(), 0.12)
+    made = cuda_on_the_processor(monkeypatch)
+    here = join(stored, reach, device="cpu")
+    assert made == []
+    there = join(stored, reach, device="cuda")
+    assert set(made) == {"cuda"}
+    for name in ("first", "second", "view_distance", "full_distance", "nearest", "nearest_distance"):
+        np.testing.assert_array_equal(getattr(here, name), getattr(there, name))
+
+
+def test_a_cuda_device_is_used_by_itself_only_for_much_work(monkeypatch):
+    made = cuda_on_the_processor(monkeypatch)
+    products.multiplier(64, 1e6)
+    assert made == []
+    products.multiplier(64, 1e15)
+    assert made == ["cuda"]
+
+
+def test_a_device_whose_products_are_not_exact_does_not_count(monkeypatch):
+    assert products._is_exact_on("cpu", 76)
+    off_by_one = replace(products.FLOAT64, product=lambda rows, columns: products.FLOAT64.product(rows, columns) + 1)
+    monkeypatch.setattr(products, "on_device", lambda *_: off_by_one)
+    assert not products._is_exact_on("cpu", 77)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_cuda_where_there_is_none_is_refused_in_one_sentence():
+    with pytest.raises(SettingsError, match="search_device is 'cuda', but torch has no CUDA device here"):
+        join(vectors(10), Reach(Calibration(), 0.1), device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_finds_what_the_processor_finds():
+    stored, reach = vectors(20_000, views=7, dimension=64), Reach(Calibration(), 0.105)
+    here, there = join(stored, reach, device="cpu"), join(stored, reach, device="cuda")
+    for name in ("first", "second", "view_distance", "full_distance", "nearest", "nearest_distance"):
+        np.testing.assert_array_equal(getattr(here, name), getattr(there, name))
 
 
 def known_of(found, kept, places, count):

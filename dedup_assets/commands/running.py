@@ -33,6 +33,7 @@ from dedup_assets.core.settings import (
     RAY_GPUS_HELP,
     RAY_STORAGE_HELP,
     REFERENCE_HELP,
+    SEARCH_DEVICE_HELP,
     SECOND_STAGE_HELP,
     SPLIT_PRIORITY_HELP,
     WORKERS_HELP,
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     "--max-pixels", type=int, default=MAX_PIXELS_SETTING.default, show_default=True, help=MAX_PIXELS_SETTING.help
 )
 @click.option("--workers", type=click.IntRange(1), help=WORKERS_HELP)
+@click.option("--search-device", default="auto", show_default=True, help=SEARCH_DEVICE_HELP)
 @click.option("--engine", default="local", show_default=True, help=ENGINE_HELP)
 @click.option("--ray-address", help=RAY_ADDRESS_HELP)
 @click.option("--ray-cpus", type=float, default=1.0, show_default=True, help=RAY_CPUS_HELP)
@@ -117,7 +119,7 @@ def project_from(images: str | Path, store: Path | None, settings: dict[str, obj
 
     names = {"name": "dataset_name", "description": "dataset_description"}
     known = ("embedder", "second_stage", "decisions", "dataset_target", "placement", "max_pixels", "workers")
-    engine = ("engine", "ray_address", "ray_cpus", "ray_gpus", "ray_storage")
+    engine = ("search_device", "engine", "ray_address", "ray_cpus", "ray_gpus", "ray_storage")
     labels = ("input_format", "annotations", "labels", "label_overlap", "leakage")
     every = (*known, *engine, *labels, *names)
     given = {names.get(name, name): settings[name] for name in every if settings.get(name) is not None}

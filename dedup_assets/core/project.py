@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 from dedup_assets.core.datasets import LINKS, DatasetRecipe
 from dedup_assets.core.delivery import check_target
 from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, check_name
+from dedup_assets.core.detection.products import AUTO, DEVICES
 from dedup_assets.core.engines.base import LOCAL, RAY, RaySettings, check_engine
 from dedup_assets.core.errors import SettingsError, StoreError
 from dedup_assets.core.images import MAX_PIXELS
@@ -55,6 +56,7 @@ class ProjectSettings(TypedDict, total=False):
     placement: str | None
     max_pixels: int
     workers: int | None
+    search_device: str
     engine: str
     ray_address: str | None
     ray_cpus: float
@@ -86,6 +88,7 @@ class Project:
     max_pixels: int = MAX_PIXELS
     workers: int | None = None
     dataset_target: str | None = None
+    search_device: str = AUTO
     engine: str = LOCAL
     ray: RaySettings = field(default_factory=RaySettings)
 
@@ -93,6 +96,7 @@ class Project:
         MAX_PIXELS_SETTING.check(self.max_pixels)
         check_name(self.embedder)
         check_engine(self.engine)
+        one_of("search_device", self.search_device, DEVICES)
         one_of("input_format", self.input_format, INPUT_FORMATS)
         LABEL_OVERLAP.check(self.label_overlap)
         one_of("labels", self.labels, LABEL_POLICIES)
@@ -178,6 +182,7 @@ def project_of(
         max_pixels=settings.get("max_pixels", MAX_PIXELS),
         workers=settings.get("workers"),
         dataset_target=str(place) if place else None,
+        search_device=settings.get("search_device", AUTO),
         engine=settings.get("engine", LOCAL),
         ray=RaySettings(
             settings.get("ray_address"),

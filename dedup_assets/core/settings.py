@@ -128,10 +128,16 @@ RAY_RESOURCE_HELP = (
     "connects to it before the assets that use it run."
 )
 RAY_CPUS_HELP = "CPUs that one Ray worker asks for."
-RAY_GPUS_HELP = "GPUs that one Ray worker asks for where it can use one, such as 0.5; for embedders that are networks."
+RAY_GPUS_HELP = (
+    "GPUs that one Ray worker asks for where it can use one, such as 0.5; for embedders that are networks and searches."
+)
 RAY_STORAGE_HELP = (
     "Folder or URI that this process and all Ray workers share, for results on their way; the store's folder when not "
     "given."
+)
+SEARCH_DEVICE_HELP = (
+    "Where vectors are searched: auto (a CUDA device where torch finds one and there is enough to do), cpu or cuda. "
+    "The tables are the same."
 )
 NONE, EAGER, SCHEDULE = "none", "eager", "schedule"
 AUTOMATIONS = (NONE, EAGER, SCHEDULE)

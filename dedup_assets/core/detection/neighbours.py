@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.embedders import Calibration
-from dedup_assets.core.detection.products import Int8
+from dedup_assets.core.detection.products import AUTO, Int8
 from dedup_assets.core.detection.search import (
     Distances,
     Indices,
@@ -71,11 +71,13 @@ def join(
     known: Known | None = None,
     each: Each = map,
     progress: Progress | None = None,
+    device: str = AUTO,
 ) -> Join:
     """Every pair within `reach`, and the nearest of the others; with `known`, at the cost of what is new alone.
 
     `vectors`: (n, views, d) int8 from `quantise`, view 0 the full frame. `each(search, strips)` does the work and gives
-    the results in order. Memory: the full frames twice, and what is found.
+    the results in order. `device`: where products are made, see `multiplier`. Memory: the full frames three times, a
+    strip for each thread, and what is found; `vectors` may be mapped from a file.
     """
     everything = np.arange(len(vectors))
     known = known or nothing_known(len(vectors))
@@ -85,16 +87,16 @@ def join(
     parts = (len(new) * len(vectors) * views, len(old) * len(new) * (views - 1), len(holds) * len(new))
     work = _Work(each, progress, len(vectors), sum(parts) + len(lost) * len(vectors))
 
-    first, second = work.pairs(PairSearch(vectors, reach, new, everything, mutual=len(new) == len(vectors)))
-    more = work.pairs(PairSearch(vectors, reach, old, new, first_view=1))
+    first, second = work.pairs(PairSearch(vectors, reach, new, everything, len(new) == len(vectors), device=device))
+    more = work.pairs(PairSearch(vectors, reach, old, new, first_view=1, device=device))
     first, second = _united(len(vectors), (first, second), more)
     barred = np.append(known.first, first), np.append(known.second, second)
 
     full = np.ascontiguousarray(vectors[:, 0])
     nearest, cosine = known.nearest.copy(), np.full(len(vectors), -np.inf)
     cosine[holds] = _cosines(full, holds, nearest[holds])
-    work.nearest(NearestSearch(full, holds, new, *barred), nearest, cosine)
-    work.nearest(NearestSearch(full, lost, everything, *barred), nearest, cosine)
+    work.nearest(NearestSearch(full, holds, new, *barred, device), nearest, cosine)
+    work.nearest(NearestSearch(full, lost, everything, *barred, device), nearest, cosine)
     distance = np.where(nearest >= 0, reach.calibration.distance(np.maximum(cosine, -1.0)), np.inf)
     return Join(first, second, *pair_distances(vectors, first, second, reach.calibration), nearest, distance)
 
@@ -113,6 +115,7 @@ def nearest_among(
     first: Indices,
     second: Indices,
     each: Each = map,
+    device: str = AUTO,
 ) -> tuple[Indices, Distances]:
     """For each of `rows`, its nearest by full frame among the `allowed` rows it is in no pair of first/second with.
 
@@ -120,7 +123,7 @@ def nearest_among(
     """
     nearest, cosine = np.full(len(vectors), -1, np.int64), np.full(len(vectors), -np.inf)
     full = np.ascontiguousarray(vectors[:, 0])
-    search = NearestSearch(full, rows, np.flatnonzero(allowed), first, second)
+    search = NearestSearch(full, rows, np.flatnonzero(allowed), first, second, device)
     _Work(each, None, 0, 0).nearest(search, nearest, cosine)
     found = nearest[rows] >= 0
     return nearest[rows], np.where(found, calibration.distance(np.maximum(cosine[rows], -1.0)), np.inf)

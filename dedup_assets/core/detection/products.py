@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup_assets.core.errors import SettingsError
+
 Int8 = NDArray[np.int8]
 Products = NDArray[Any]  # (rows, columns), whole numbers; int32, or floats that hold them exactly
 Prepared = Any  # an array, or a tensor of torch
+
+AUTO, CPU, CUDA = "auto", "cpu", "cuda"
+DEVICES = (AUTO, CPU, CUDA)
 
 TILE_ROWS, TILE_COLUMNS = 512, 1024  # whose products fit a core's own cache
 
@@ -35,8 +40,20 @@ class Multiplier:
         return self.product(self.prepared(rows), self.prepared(columns))
 
 
-def multiplier(dimension: int, multiplications: float) -> Multiplier:
-    """What multiplies fastest on this machine, for so many `multiplications` in all."""
+def multiplier(dimension: int, multiplications: float, device: str = AUTO) -> Multiplier:
+    """What multiplies fastest on this machine, for so many `multiplications` in all.
+
+    `device`: AUTO for a GPU where there is one and enough to do. Raises SettingsError where CUDA is asked for and there
+    is none that multiplies exactly.
+    """
+    if device == CUDA or (device == AUTO and multiplications >= _WORTH_LOADING_TORCH):
+        if _is_exact_on(CUDA, dimension):
+            return on_device(CUDA, dimension)
+        if device == CUDA:
+            raise SettingsError(
+                f"search_device is '{CUDA}', but torch has no CUDA device here that multiplies exactly; use {AUTO} or "
+                f"{CPU}, and see torch.cuda.is_available()"
+            )
     if "torch" not in sys.modules and multiplications < _WORTH_LOADING_TORCH:
         return floats(dimension)
     return INTEGERS if _integers_are_faster(dimension) else floats(dimension)
@@ -45,6 +62,24 @@ def multiplier(dimension: int, multiplications: float) -> Multiplier:
 def floats(dimension: int) -> Multiplier:
     """Products of whole numbers in floats wide enough that every sum is exact, in any order of summation."""
     return FLOAT32 if dimension * 127**2 <= _FLOAT32_HOLDS else FLOAT64
+
+
+def on_device(device: str, dimension: int) -> Multiplier:
+    """The same on a device of torch: floats there too, for every sum is exact in them."""
+    import torch
+
+    wide = torch.float32 if floats(dimension) is FLOAT32 else torch.float64
+
+    def prepared(vectors: Int8) -> Prepared:
+        return _tensor(vectors).to(device).to(wide)
+
+    def product(rows: Prepared, columns: Prepared) -> Products:
+        return np.asarray((rows @ columns.T).cpu().numpy())
+
+    def peaks(rows: Prepared, columns: Prepared) -> Products:
+        return np.asarray((rows @ columns.T).amax(1).cpu().numpy())
+
+    return Multiplier(prepared, product, peaks)
 
 
 def _of_floats(rows: Prepared, columns: Prepared) -> Products:
@@ -89,9 +124,30 @@ INTEGERS = Multiplier(_tensor, _of_integers, _peaks_of_integers)  # the processo
 
 
 @lru_cache
+def _is_exact_on(device: str, dimension: int) -> bool:
+    """Whether torch has the device, and its products, the largest there can be among them, are exact."""
+    import torch
+
+    one, other = _probes(dimension)
+    try:
+        return (device != CUDA or torch.cuda.is_available()) and np.array_equal(
+            on_device(device, dimension)(one, other), FLOAT64(one, other)
+        )
+    except RuntimeError:
+        return False
+
+
+def _probes(dimension: int) -> Int8:
+    """(2, _PROBE, dimension), whose first rows have the largest product of all."""
+    probes = np.random.default_rng(0).integers(-127, 128, (2, _PROBE, dimension)).astype(np.int8)
+    probes[:, 0] = 127
+    return probes
+
+
+@lru_cache
 def _integers_are_faster(dimension: int) -> bool:
     """Whether torch multiplies int8 exactly here, and faster than floats are: not every processor can."""
-    one, other = np.random.default_rng(0).integers(-127, 128, (2, _PROBE, dimension)).astype(np.int8)
+    one, other = _probes(dimension)
     try:
         exact = np.array_equal(INTEGERS(one, other), FLOAT64(one, other))
     except (AttributeError, RuntimeError, ImportError):

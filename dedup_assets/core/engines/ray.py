@@ -27,7 +27,7 @@ Work = Callable[[Any], Any]
 Piece = tuple[str, list[Any]]  # shards that one worker does one after another, after their name
 
 _POOLED = frozenset({"ReadFiles", "EmbedPictures"})  # read images, and may keep a network from piece to piece
-_USES_GPU = frozenset({"EmbedPictures"})
+_USES_GPU = frozenset({"EmbedPictures", "PairSearch", "NearestSearch"})
 _SHARDS_OF_PIECE = {"ReadFiles": 32, "HashPixels": 8}  # their shards are small; others are a piece each
 _PIECES_WORTH_A_CLUSTER = 2
 _PIECES_WORTH_A_POOL = 16  # which takes as long to open as the cluster itself
@@ -89,6 +89,10 @@ class RayEngine:
         finally:
             ledger.write(complete=complete)
 
+    def _gpus_for(self, work: Work) -> float:
+        """What one worker asks for."""
+        return self._settings.gpus if type(work).__name__ in _USES_GPU else 0.0
+
     def _through_tasks(self, work: Work, order: Order, pieces: Iterable[Piece], ledger: Ledger) -> Iterator[Parcel]:
         """A Ray task for each piece, no more of them ahead than keep the cluster busy."""
         ray: Any = None
@@ -102,8 +106,11 @@ class RayEngine:
                 else:
                     if ray is None:
                         ray = connect(self._settings, self._workers, self._say)
-                        most, held = 2 * slots(ray, self._settings), [ray.put(work)]
-                        task = ray.remote(fulfil).options(num_cpus=self._settings.cpus, max_retries=_RETRIES)
+                        gpus = self._gpus_for(work)
+                        most, held = 2 * slots(ray, self._settings, gpus), [ray.put(work)]
+                        task = ray.remote(fulfil).options(
+                            num_cpus=self._settings.cpus, num_gpus=gpus or None, max_retries=_RETRIES
+                        )
                     ahead.append((name, task.remote(held, order, name, piece)))
                 while len(ahead) > most:
                     yield _arrived(ray, *ahead.popleft(), ledger)
@@ -133,7 +140,7 @@ class RayEngine:
         if not pieces:
             return
         ray = connect(self._settings, self._workers, self._say)
-        gpus = self._settings.gpus if type(work).__name__ in _USES_GPU else 0.0
+        gpus = self._gpus_for(work)
         first = min(slots(ray, self._settings, gpus), len(pieces))
         pool = Pool(first, len(pieces), self._settings.cpus, gpus, _RETRIES)
         conductor = ray.remote(Conductor).options(num_cpus=0, max_concurrency=2).remote()

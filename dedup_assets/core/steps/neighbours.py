@@ -148,6 +148,7 @@ def _search(
         before.known,
         engine_of(project, run, NEIGHBOURS).each,
         progress=lambda done, total: run.progress("searching neighbours", done, total),
+        device=project.search_device,
     )
     new = _compared(project, embedder, reach, contents, found, run)
     compared = pd.concat([before.compared, new]) if len(before.compared) else new

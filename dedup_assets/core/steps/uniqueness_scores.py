@@ -80,7 +80,8 @@ def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds,
         embedder = load_embedder(project.embedder)
         vectors = stored_vectors(project, embedder, nearest)
         engine = engine_of(project, run, UNIQUENESS_SCORES)
-        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second, engine.each)
+        device = project.search_device
+        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second, engine.each, device)
 
     pairs = ContentPairs(
         first=first,
