@@ -86,7 +86,7 @@ class PublishedStore(Store):
         self.set = folder
 
     @contextlib.contextmanager
-    def connect(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _connected(self, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """The set as the tables of a database in memory."""
         if write:
             raise TypeError("a published set is for reading; write to the store")

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -65,7 +66,10 @@ def content_version(table: Table, frame: pd.DataFrame) -> str:
 
 
 class Store:
-    """One store. Holds nothing open: every method opens the database late and closes it before it returns."""
+    """One store. Holds nothing open: every method opens the database late and closes it before it returns.
+
+    Opening takes longer than reading a small table, so reads that follow one another stand in `with store.reading():`.
+    """
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder).expanduser().absolute()
@@ -126,6 +130,38 @@ class Store:
     @contextlib.contextmanager
     def connect(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """The database, open for this block; a block that writes is one transaction, undone if it raises."""
+        shared = self._shared()
+        if shared is None:
+            with self._connected(write) as db:
+                yield db
+        elif write:
+            raise RuntimeError(f"a write inside a block that reads {self}; end the block first")
+        else:
+            yield shared
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Open the database once for all that this thread reads in the block, which is as it was at one moment.
+
+        Whoever writes waits for its end, so no work belongs in it, and no write. May be nested; nothing is opened where
+        there is no store yet.
+        """
+        if self._shared() is not None or not self.exists():
+            yield
+            return
+        with self._connected() as db:
+            token = _READING.set((self, db))
+            try:
+                yield
+            finally:
+                _READING.reset(token)
+
+    def _shared(self) -> duckdb.DuckDBPyConnection | None:
+        open_now = _READING.get()
+        return open_now[1] if open_now is not None and open_now[0] is self else None
+
+    @contextlib.contextmanager
+    def _connected(self, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         with self.explained():
             if write and not self.exists():
                 self._create()
@@ -134,8 +170,8 @@ class Store:
             connection = self._open(write)
             try:
                 if write:
-                    connection.begin()
                     bring_up_to_date(connection)
+                    connection.begin()
                 yield connection
                 if write:
                     connection.commit()
@@ -211,10 +247,8 @@ class Store:
 
     def read_together(self, *tables: Table) -> tuple[pd.DataFrame, ...]:
         """The rows of several tables as they were at one moment; the database is opened once."""
-        if not self.exists():
-            return tuple(table.empty() for table in tables)
-        with self.connect() as db:
-            return tuple(select(db, table) for table in tables)
+        with self.reading():
+            return tuple(self.read(table) for table in tables)
 
     def replace(self, frames: Mapping[Table, pd.DataFrame], *steps: StepRecord) -> None:
         """Put `frames` in place of the rows that the chain owns and note the steps, all at once or not at all."""
@@ -265,6 +299,9 @@ class Store:
             db.execute("INSERT INTO meta VALUES (?, ?)", [key, value])
 
 
+_READING: ContextVar[tuple[Store, duckdb.DuckDBPyConnection] | None] = ContextVar("reading", default=None)
+
+
 def default_store() -> Store:
     """The store named by $DEDUP_STORE, else ./dedup_store."""
     return Store(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
@@ -285,9 +322,9 @@ def select(
 
 def columns_sql(db: duckdb.DuckDBPyConnection, table: Table) -> str | None:
     """The columns of a table as SELECT wants them, NULL for one that is not there yet; None where the table is not."""
-    query = "SELECT column_name FROM information_schema.columns WHERE table_name = ?"
-    there = {str(name) for (name,) in db.execute(query, [table.name]).fetchall()}
-    if not there:
+    try:
+        there = {str(name) for _, name, *_ in db.execute(f"PRAGMA table_info('{table.name}')").fetchall()}
+    except duckdb.CatalogException:
         return None
     return ", ".join(
         column.name if column.name in there else f"NULL::{column.type} AS {column.name}" for column in table.columns
