@@ -253,7 +253,9 @@ def build_assets(
             done = steps.score_uniqueness(project, used, run_of(context))
             note_before(store, before)
             arrivals = note_arrivals(store, run_of(context))
-        near = nearest_pairs(store, used.duplicate, used.near_duplicate, SHOWN_PAIRS)
+        with store.reading():
+            near = nearest_pairs(store, used.duplicate, used.near_duplicate, SHOWN_PAIRS)
+            histogram = histogram_markdown(store, schema.SCORES)
         return _result(
             done,
             {
@@ -263,7 +265,7 @@ def build_assets(
                 "duplicate_threshold": used.duplicate,
                 "near_duplicate_threshold": used.near_duplicate,
                 **arrivals_metadata(arrivals),
-                "histogram": histogram_markdown(store, schema.SCORES),
+                "histogram": histogram,
                 "nearest_pairs": pairs_markdown(project, near, ("image", "near duplicate")),
                 **explorer_links(store, f"grid?min=0&max={used.near_duplicate:g}"),
                 **table_metadata(store, schema.SCORES, done.scored),
@@ -282,7 +284,8 @@ def build_assets(
             version = file_version(project.decisions_file)  # before they are read: what is written meanwhile is newer
             done = steps.collect_duplicates(project, run_of(context))
             covered.note_decisions(store, context.run.run_id, version)
-        shown = removed_pairs(store, SHOWN_PAIRS)
+        with store.reading():
+            shown, newly = removed_pairs(store, SHOWN_PAIRS), removals_markdown(store, context.run.run_id)
         return _result(
             done,
             {
@@ -295,7 +298,7 @@ def build_assets(
                 "near_pairs_waiting_for_review": done.waiting_pairs,
                 "label_conflicts": counts_markdown(done.label_conflicts),
                 "protected_duplicates_that_stay": done.protected_duplicates,
-                "newly_removed_images": removals_markdown(store, context.run.run_id),
+                "newly_removed_images": newly,
                 "removed_beside_keeper": pairs_markdown(project, shown, ("stays", "removed")),
                 "decisions_file": _path(project.decisions_file),
                 **explorer_links(store, "review"),

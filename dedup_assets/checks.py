@@ -43,10 +43,11 @@ def build_checks(
 
         @dg.multi_asset_check(name=op_name(f"{asset}_rules"), specs=specs, can_subset=True, pool=pool)
         def check_rules(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-            with readable_failures():
+            asked = sorted(context.selected_asset_check_keys, key=lambda key: key.name)
+            with readable_failures(), store.reading():
                 used, rows = (thresholds_used(store) or Thresholds()).duplicate, StoreRows(store)
-            for selected in sorted(context.selected_asset_check_keys, key=lambda key: key.name):
-                result = rules[selected.name].check(rows, used)
+                results = [rules[selected.name].check(rows, used) for selected in asked]
+            for selected, result in zip(asked, results, strict=True):
                 yield dg.AssetCheckResult(
                     asset_key=selected.asset_key,
                     check_name=selected.name,
@@ -80,7 +81,7 @@ def build_checks(
         description="The last run used this project's own thresholds, and so did the one before.",
     )
     def thresholds_as_configured() -> dg.AssetCheckResult:
-        with readable_failures():
+        with readable_failures(), store.reading():
             used, before = thresholds_used(store) or Thresholds(), thresholds_before(store)
         words = [f"used {_both(used)}; configured are {_both(thresholds)}"]
         if before and before != used:

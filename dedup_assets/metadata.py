@@ -11,8 +11,8 @@ from dedup_assets.core.errors import DedupError
 from dedup_assets.core.exploring.thumbnails import thumbnail
 from dedup_assets.core.grounds import why_gone
 from dedup_assets.core.project import Project
-from dedup_assets.core.report import Bar, ShownPair, histogram
-from dedup_assets.core.schema import IMAGES, REMOVALS, Table
+from dedup_assets.core.report import Bar, ShownPair, file_hashes, histogram
+from dedup_assets.core.schema import REMOVALS, Table
 from dedup_assets.core.settings import EXPLORER_PORT
 from dedup_assets.core.store import Store
 from dedup_assets.core.versions import Moved, difference, version_called
@@ -68,10 +68,7 @@ def pairs_markdown(project: Project, pairs: Sequence[ShownPair], titles: tuple[s
     """Pairs of pictures side by side, as inline JPEG thumbnails, with what is known about them."""
     if not pairs:
         return dg.MetadataValue.md("none")
-    wanted = {image for pair in pairs for image in (pair.first, pair.second)}
-    images = project.store.read(IMAGES)
-    images = images[images["image_id"].isin(wanted)]
-    hash_of = dict(zip(images["image_id"], images["file_hash"], strict=True))
+    hash_of = file_hashes(project.store, (image for pair in pairs for image in (pair.first, pair.second)))
     lines = [f"| {titles[0]} | {titles[1]} | distance |", "|:--|:--|:--|"]
     for pair in pairs:
         cells = [

@@ -178,16 +178,63 @@ def count_up(folder, times):
             store.append(schema.TAGS, tags(f"{os.getpid()}"))
 
 
-def test_tables_read_together_are_as_they_were_at_one_moment(store, monkeypatch):
+@pytest.fixture
+def openings(store, monkeypatch):
+    """Whether each opening of the database is for writing."""
+    found, opened = [], store._open
+    monkeypatch.setattr(store, "_open", lambda write: found.append(write) or opened(write))
+    return found
+
+
+def test_tables_read_together_are_as_they_were_at_one_moment(store, openings):
     assert [len(rows) for rows in store.read_together(schema.TAGS, schema.META)] == [0, 0]
     store.append(schema.TAGS, tags("a"))
     store.set_fact("k", "v")
-    openings, opened = [], store._open
-    monkeypatch.setattr(store, "_open", lambda write: openings.append(write) or opened(write))
+    openings.clear()
     rows, known = store.read_together(schema.TAGS, schema.META)
     assert list(rows["image_id"]) == ["a"]
     assert list(known["value"]) == ["v"]
     assert openings == [False]
+
+
+def test_all_that_is_read_in_one_block_opens_the_database_once(store, openings):
+    store.replace({schema.TAGS: tags("a")}, note(), facts={"k": "v"})
+    openings.clear()
+    with store.reading():
+        with store.reading():
+            assert store.fact("k") == "v"
+        assert store.step("raw_images") == note()
+        assert list(store.read(schema.TAGS)["image_id"]) == ["a"]
+    assert openings == [False]
+    store.set_fact("k", "w")
+    assert store.fact("k") == "w"
+
+
+def test_a_block_of_reads_may_stand_where_there_is_no_store_yet(store):
+    with store.reading():
+        assert store.fact("k") is None
+        assert not store.exists()
+
+
+def test_a_block_of_reads_is_of_one_store_and_one_thread(store, tmp_path, openings):
+    other = Store(tmp_path / "other")
+    other.set_fact("k", "other")
+    store.set_fact("k", "this")
+    openings.clear()
+    with store.reading():
+        assert other.fact("k") == "other"
+        other.set_fact("k", "still free to be written")
+        thread = threading.Thread(target=store.fact, args=("k",))
+        thread.start()
+        thread.join()
+    assert openings == [False, False]
+
+
+def test_a_write_among_reads_is_refused_and_does_not_wait(store):
+    store.set_fact("k", "v")
+    with store.reading(), pytest.raises(RuntimeError, match="end the block first"):
+        store.set_fact("k", "w")
+    assert store.fact("k") == "v"
 
 
 @pytest.mark.slow

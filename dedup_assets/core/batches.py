@@ -42,7 +42,7 @@ def changed_batches(project: Project, listing: Listing) -> list[str]:
 
     Raises LabelError where it cannot be told which images count.
     """
-    counted = ImportedLabels(project, [file.image_id for file in listing.files]).counted(listing)
+    counted = ImportedLabels(project, listing).counted(listing)
     now, embedded = _versions(project, counted.files), _embedded(project.store)
     return [batch for batch, version in sorted(now.items()) if embedded.get(batch) != version]
 

@@ -64,9 +64,10 @@ def note_arrivals(store: Store, run: Run) -> list[Arrival]:
     An image is a duplicate when its score says so, whether its keeper is new too or was there before.
     """
     with store.exclusively(run.say):
-        rows = store.read(schema.ARRIVALS)
-        since = rows["seen_until"].max() if len(rows) else None
-        new = _seen_since(store, since)
+        with store.reading():
+            rows = store.read(schema.ARRIVALS)
+            since = rows["seen_until"].max() if len(rows) else None
+            new = _seen_since(store, since)
         arrivals = count_arrivals(new, first=since is None)
         if arrivals:
             store.append(schema.ARRIVALS, _rows(arrivals, run.run_id, new["first_seen_at"].max()))

@@ -7,7 +7,7 @@ import pandas as pd
 from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import remembered
-from dedup_assets.core.steps.deduplicated_dataset import dataset_frames
+from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
 from dedup_assets.core.store import Store
 
 TABLES = {"images": schema.IMAGES, "scores": schema.SCORES, "pairs": schema.PAIRS, "tags": schema.TAGS}
@@ -19,8 +19,8 @@ def export_frame(store: Store, what: str) -> pd.DataFrame:
     """`kept` or `removed` images as the dataset lists them, or one of TABLES."""
     if what in TABLES:
         return store.read(TABLES[what])
-    kept, removed = dataset_frames(remembered(store))
-    return kept if what == "kept" else removed
+    rows = dataset_rows(remembered(store))
+    return rows.kept if what == "kept" else rows.removed
 
 
 def write_export(frame: pd.DataFrame, path: Path) -> None:

@@ -85,6 +85,17 @@ class LeakageReport:
 
 def leakage(store: Store) -> LeakageReport:
     """What the last scores say about splits. Raises DedupError where nothing was scored yet."""
+    with store.reading():
+        return _leakage(store)
+
+
+def leak_rows(report: LeakageReport) -> pd.DataFrame:
+    """The pairs across splits as rows."""
+    names = list(Leak.__dataclass_fields__)
+    return pd.DataFrame([[getattr(leak, name) for name in names] for leak in report.leaks], columns=names)
+
+
+def _leakage(store: Store) -> LeakageReport:
     scored = store.step("uniqueness_scores")
     if scored is None:
         raise DedupError(f"nothing has been scored in '{store.folder}' yet; run 'dedup-assets run IMAGES' first")
@@ -106,12 +117,6 @@ def leakage(store: Store) -> LeakageReport:
         tuple(pair for pair in counts if pair.split_a == pair.split_b),
         _leaks(pairs),
     )
-
-
-def leak_rows(report: LeakageReport) -> pd.DataFrame:
-    """The pairs across splits as rows."""
-    names = list(Leak.__dataclass_fields__)
-    return pd.DataFrame([[getattr(leak, name) for name in names] for leak in report.leaks], columns=names)
 
 
 def _pairs(store: Store, inside: pd.DataFrame, thresholds: Thresholds, images: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from dedup_assets.core.published import for_reading
 from dedup_assets.core.run import Run
 from dedup_assets.core.scratch import scratch_of
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.steps.deduplicated_dataset import dataset_frames
+from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
 from dedup_assets.core.steps.record import summary_of, thresholds_of
 from dedup_assets.core.store import Store
 
@@ -124,15 +124,15 @@ def full_plan(project: Project, run: Run, thresholds: Thresholds | None = None) 
         except (DecisionError, NoImagesError) as error:
             return replace(plan, problem=str(error))
         after = {table: trial.store.read(table) for table in (schema.IMAGES, schema.REMOVALS)}
-        manifest, left_out = dataset_frames(trial)
+        rows = dataset_rows(trial)
         lost = trial.store.read(schema.DECISIONS, "applies_to = 0")
         scores = trial.store.read(schema.SCORES)
     outcome = Outcome(
         **_moved(before, after, scores),
-        kept=len(manifest),
-        removed=len(left_out),
+        kept=len(rows.kept),
+        removed=len(rows.removed),
         waiting_pairs=collected.waiting_pairs,
-        dataset_version=f"{project.recipe.name}/{version_of_lists(manifest, left_out)}",
+        dataset_version=f"{project.recipe.name}/{version_of_lists(rows.kept, rows.removed)}",
     )
     return replace(
         plan,

@@ -1,6 +1,6 @@
 """What a person wants to see of a store: counts, the histogram of uniqueness, the nearest pairs."""
 
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,8 @@ import pandas as pd
 from dedup_assets.core import schema
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
-from dedup_assets.core.store import StepRecord, Store
+from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, summary_of
+from dedup_assets.core.store import Store
 
 HISTOGRAM_EDGES = (0.0, 0.0001, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
 
@@ -64,8 +65,9 @@ def histogram(scores: pd.DataFrame) -> list[Bar]:
 
 def nearest_pairs(store: Store, above: float, upto: float, limit: int) -> list[ShownPair]:
     """The nearest pairs of images that stay, with a distance above `above` and at most `upto`."""
-    stays = set(store.read(schema.SCORES, "keeper_id IS NULL")["image_id"])
-    pairs = store.read(schema.PAIRS, "distance > ? AND distance <= ?", (above, upto)).sort_values("distance")
+    with store.reading():
+        stays = set(store.read(schema.SCORES, "keeper_id IS NULL")["image_id"])
+        pairs = store.read(schema.PAIRS, "distance > ? AND distance <= ?", (above, upto)).sort_values("distance")
     shown = []
     for row in pairs.to_dict("records"):
         if row["image_a"] in stays and row["image_b"] in stays:
@@ -78,8 +80,8 @@ def nearest_pairs(store: Store, above: float, upto: float, limit: int) -> list[S
 
 def removed_pairs(store: Store, limit: int) -> list[ShownPair]:
     """Removed images beside the image they duplicate: those that are not identical first, then by id."""
-    removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL AND keeper_id IS NOT NULL")
-    removed = removed[among(removed["image_id"], store.read(schema.IMAGES)["image_id"])]
+    shown = "restored_at IS NULL AND superseded_at IS NULL AND keeper_id IS NOT NULL"
+    removed = store.read(schema.REMOVALS, f"{shown} AND image_id IN (SELECT image_id FROM images)")
     removed = removed.sort_values(["distance", "image_id"], ascending=[False, True])
     return [
         ShownPair(row["keeper_id"], row["image_id"], float(row["distance"]), None, row["reason"])
@@ -87,30 +89,36 @@ def removed_pairs(store: Store, limit: int) -> list[ShownPair]:
     ]
 
 
+def file_hashes(store: Store, image_ids: Iterable[str]) -> dict[str, str]:
+    """The file_hash of each of these images that is there and readable."""
+    rows = store.read(schema.IMAGES, "status = 'ok' AND image_id IN (SELECT unnest(?))", (sorted(set(image_ids)),))
+    return dict(zip(rows["image_id"], rows["file_hash"], strict=True))
+
+
 def overview(store: Store) -> Overview:
     """The numbers of the last completed runs."""
-    images = store.read(schema.IMAGES)
-    scores = store.read(schema.SCORES)
-    removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
+    with store.reading():
+        images, scores = store.read_together(schema.IMAGES, schema.SCORES)
+        removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
+        steps, image_root = store.steps(), str(remembered(store).images)
     removed = removed[among(removed["image_id"], images["image_id"])]
     readable = int((images["status"] == "ok").sum())
     reasons = removed["reason"].value_counts()
-    step = store.step("duplicates")
-    dataset = store.step("deduplicated_dataset")
+    dataset = steps.get(DEDUPLICATED_DATASET)
     return Overview(
-        image_root=str(remembered(store).images),
+        image_root=image_root,
         images=len(images),
         unreadable=len(images) - readable,
         duplicates=int(reasons.get("identical", 0) + reasons.get("duplicate", 0)),
         near_duplicates=int((scores["label"] == "Near duplicate image").sum()),
         reviewed=int(reasons.get("reviewed", 0)),
         discarded=int(reasons.get("discarded", 0)),
-        waiting_pairs=int(_summary(step).get("waiting_pairs", 0)),
+        waiting_pairs=int(summary_of(steps, DUPLICATES).get("waiting_pairs", 0)),
         kept=readable - len(removed),
-        dataset=str(_summary(dataset).get("delivered") or _summary(dataset)["folder"]) if dataset else None,
+        dataset=_place(summary_of(steps, DEDUPLICATED_DATASET)),
         finished_at=dataset.finished_at if dataset else None,
     )
 
 
-def _summary(step: StepRecord | None) -> dict[str, Any]:
-    return dict(json.loads(step.summary)) if step else {}
+def _place(dataset: dict[str, Any]) -> str | None:
+    return str(dataset.get("delivered") or dataset["folder"]) if dataset else None

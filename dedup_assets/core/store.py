@@ -250,8 +250,10 @@ class Store:
         with self.reading():
             return tuple(self.read(table) for table in tables)
 
-    def replace(self, frames: Mapping[Table, pd.DataFrame], *steps: StepRecord) -> None:
-        """Put `frames` in place of the rows that the chain owns and note the steps, all at once or not at all."""
+    def replace(
+        self, frames: Mapping[Table, pd.DataFrame], *steps: StepRecord, facts: Mapping[str, str] | None = None
+    ) -> None:
+        """Put `frames` in place of the rows that the chain owns, note steps and facts: all at once or not at all."""
         with self.connect(write=True) as db:
             for table, frame in frames.items():
                 if table.owned == "true":
@@ -260,7 +262,9 @@ class Store:
                     db.execute(f"DELETE FROM {table.name} WHERE {table.owned}")
                 _insert(db, table, frame)
             for step in steps:
-                self._note(db, step)
+                _note_step(db, step)
+            for key, value in (facts or {}).items():
+                _note_fact(db, key, value)
 
     def append(self, table: Table, frame: pd.DataFrame) -> None:
         """Add rows to a table."""
@@ -279,12 +283,6 @@ class Store:
         rows = [StepRecord(*row) for row in self.read(schema.STEPS).itertuples(index=False)]
         return {row.step: row for row in rows}
 
-    def _note(self, db: duckdb.DuckDBPyConnection, step: StepRecord) -> None:
-        db.execute("DELETE FROM steps WHERE step = ?", [step.step])
-        values = [getattr(step, name) for name in schema.STEPS.names]
-        names = ", ".join(schema.STEPS.names)
-        db.execute(f"INSERT INTO steps ({names}) VALUES ({', '.join('?' * len(values))})", values)
-
     def fact(self, key: str) -> str | None:
         """A fact about the store, such as `image_root`."""
         rows = self.read(schema.META, "key = ?", (key,))
@@ -292,11 +290,8 @@ class Store:
 
     def set_fact(self, key: str, value: str) -> None:
         """Note a fact about the store."""
-        if self.fact(key) == value:
-            return
-        with self.connect(write=True) as db:
-            db.execute("DELETE FROM meta WHERE key = ?", [key])
-            db.execute("INSERT INTO meta VALUES (?, ?)", [key, value])
+        if self.fact(key) != value:
+            self.replace({}, facts={key: value})
 
 
 _READING: ContextVar[tuple[Store, duckdb.DuckDBPyConnection] | None] = ContextVar("reading", default=None)
@@ -336,6 +331,18 @@ def _insert(db: duckdb.DuckDBPyConnection, table: Table, frame: pd.DataFrame) ->
     db.register("incoming", rows)
     db.execute(f"INSERT INTO {table.name} BY NAME SELECT * FROM incoming")
     db.unregister("incoming")
+
+
+def _note_step(db: duckdb.DuckDBPyConnection, step: StepRecord) -> None:
+    db.execute("DELETE FROM steps WHERE step = ?", [step.step])
+    values = [getattr(step, name) for name in schema.STEPS.names]
+    names = ", ".join(schema.STEPS.names)
+    db.execute(f"INSERT INTO steps ({names}) VALUES ({', '.join('?' * len(values))})", values)
+
+
+def _note_fact(db: duckdb.DuckDBPyConnection, key: str, value: str) -> None:
+    db.execute("DELETE FROM meta WHERE key = ?", [key])
+    db.execute("INSERT INTO meta VALUES (?, ?)", [key, value])
 
 
 def _is_inside(path: object, folder: Path) -> bool:

@@ -24,4 +24,5 @@ def thresholds_before(store: Store) -> Thresholds | None:
 
 def note_before(store: Store, before: Thresholds | None) -> None:
     """Note what was in force before the scores were made now."""
-    store.set_fact(_FACT, json.dumps(asdict(before)) if before else "")
+    if before:
+        store.set_fact(_FACT, json.dumps(asdict(before)))

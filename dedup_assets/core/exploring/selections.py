@@ -9,10 +9,10 @@ from dedup_assets.core import schema
 from dedup_assets.core.datasets import DatasetRecipe, DatasetVersion
 from dedup_assets.core.delivery import write_and_deliver
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.labels.kept import kept_labels, write_labels
+from dedup_assets.core.labels.kept import write_labels
 from dedup_assets.core.project import Project
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.steps.deduplicated_dataset import dataset_frames
+from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
 from dedup_assets.core.store import now_utc
 
 BY_HAND = "explorer"
@@ -31,8 +31,7 @@ def write_selection(
     if not len(selected):
         raise SettingsError("no image would be in the dataset; choose others")
     recipe = DatasetRecipe(name, description, project.recipe.placement)
-    manifest, left_out = dataset_frames(project, selected)
-    labels = kept_labels(project.store, manifest["image_id"])
+    rows = dataset_rows(project, selected)
     now = now_utc()
     facts: dict[str, object] = {"images": str(project.images), "thresholds": asdict(thresholds), "selected": said}
     facts |= {"created_at": now.isoformat(timespec="seconds"), "run_id": BY_HAND}
@@ -43,11 +42,11 @@ def write_selection(
             store.datasets,
             project.dataset_target,
             project.images,
-            manifest,
-            left_out,
+            rows.kept,
+            rows.removed,
             facts,
             lambda *_: None,
-            lambda folder: write_labels(labels, folder),
+            lambda folder: write_labels(rows.labels, folder),
         )
     if written.created:
         row = {"name": name, "version": written.version, "description": description, "kept": written.kept}

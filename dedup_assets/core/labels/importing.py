@@ -1,7 +1,6 @@
 """The labels of an image folder into the store, read anew only where something changed."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.labels.model import LabelFrames, LabelSet, frames_of, label_set_of
-from dedup_assets.core.labels.reading import FOLDER, find_labels, images_named, read_labels
+from dedup_assets.core.labels.reading import FOLDER, LabelSource, find_labels, images_named, read_labels
 from dedup_assets.core.schema import Table
 from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.store import Store, content_version, version_of
@@ -46,19 +45,24 @@ class StoredLabels:
         contents = [content_version(table, frame) for table, frame in self.tables.items()]
         return version_of(self.format, self.header, contents)
 
-    def remember(self, store: Store) -> None:
-        """Note in the store what its tables of labels cannot hold."""
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the tables cannot hold, as facts about the store."""
         said = {"format": self.format, "header": self.header, "notices": self.notices, "read_from": self.read_from}
-        store.set_fact(_FACT, json.dumps(said, default=str))
+        return {_FACT: json.dumps(said, default=str)}
 
 
 class ImportedLabels:
-    """Where the labels of a folder are, which images they leave, and reading them."""
+    """Where the labels of a folder are, which images they leave, and reading them.
 
-    def __init__(self, project: "Project", image_ids: Sequence[str]) -> None:
+    `input_version`: as the function of that name says.
+    """
+
+    def __init__(self, project: "Project", listing: Listing) -> None:
         self._store, self._threads = project.store, project.threads
-        self.source = find_labels(project.images, project.input_format, project.annotations, image_ids)
-        self._named = images_named(self.source, image_ids)
+        self.source = _source(project, listing)
+        self.input_version = _version_with(listing, self.source)
+        self._named = images_named(self.source, [file.image_id for file in listing.files])
 
     def counted(self, listing: Listing) -> Listing:
         """The listing without images that a manifest leaves out."""
@@ -79,11 +83,12 @@ class ImportedLabels:
 
 def stored_labels(store: Store) -> StoredLabels | None:
     """The labels that the store holds; None before the first scan that looked for any."""
-    said = store.fact(_FACT)
-    if said is None:
-        return None
+    with store.reading():
+        said = store.fact(_FACT)
+        if said is None:
+            return None
+        tables = store.read_together(schema.ANNOTATIONS, schema.LABELS, schema.CATEGORIES)
     facts = json.loads(said)
-    tables = store.read_together(schema.ANNOTATIONS, schema.LABELS, schema.CATEGORIES)
     return StoredLabels(
         LabelFrames(*tables), facts["format"], facts["header"], tuple(facts["notices"]), facts["read_from"]
     )
@@ -91,13 +96,23 @@ def stored_labels(store: Store) -> StoredLabels | None:
 
 def label_set(store: Store) -> LabelSet:
     """The labels that the store holds, as a label set; an empty one where it holds none."""
-    stored = stored_labels(store)
+    return label_set_in(stored_labels(store))
+
+
+def label_set_in(stored: StoredLabels | None) -> LabelSet:
+    """The same of labels that were read."""
     return LabelSet(FOLDER) if stored is None else label_set_of(stored.frames, stored.format, stored.header)
 
 
 def input_version(project: "Project", listing: Listing) -> str:
     """Changes when an image or an annotation file comes, goes or changes; opens files only to tell the format."""
-    source = find_labels(
-        project.images, project.input_format, project.annotations, [file.image_id for file in listing.files]
-    )
+    return _version_with(listing, _source(project, listing))
+
+
+def _source(project: "Project", listing: Listing) -> LabelSource:
+    image_ids = [file.image_id for file in listing.files]
+    return find_labels(project.images, project.input_format, project.annotations, image_ids)
+
+
+def _version_with(listing: Listing, source: LabelSource) -> str:
     return listing.version if source.format == FOLDER else version_of(listing.version, source.version)

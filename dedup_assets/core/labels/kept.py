@@ -10,7 +10,7 @@ import pandas as pd
 
 from dedup_assets.core import schema
 from dedup_assets.core.labels.conflicts import with_added
-from dedup_assets.core.labels.importing import label_set
+from dedup_assets.core.labels.importing import label_set_in, stored_labels
 from dedup_assets.core.labels.model import Annotation, LabelFrames, LabelSet, frames_of, label_set_of
 from dedup_assets.core.store import Store
 
@@ -20,10 +20,12 @@ _TABLES = ("annotations", "labels", "categories")
 
 def kept_labels(store: Store, image_ids: Collection[str]) -> LabelSet:
     """The labels of these images, with those of removed copies that the last run added to them."""
-    found = label_set(store)
+    with store.reading():
+        stored, conflicts = stored_labels(store), store.read(schema.LABEL_CONFLICTS)
+    found = label_set_in(stored)
     if not found.annotations:
         return found
-    every = with_added(found.by_image, store.read(schema.LABEL_CONFLICTS))
+    every = with_added(found.by_image, conflicts)
     return replace(found, annotations=tuple(every[image_id] for image_id in sorted(every.keys() & set(image_ids))))
 
 

@@ -19,6 +19,7 @@ from dedup_assets.core.delivery import write_and_deliver
 from dedup_assets.core.errors import LabelError
 from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
 from dedup_assets.core.labels.kept import kept_labels, label_columns, write_labels
+from dedup_assets.core.labels.model import LabelSet
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.published import publish
@@ -52,28 +53,38 @@ class DatasetSummary(StepSummary):
     delivered: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetRows:
+    """What a dataset version holds: `kept` with MANIFEST_COLUMNS and `removed` with REMOVED_COLUMNS, by image_id."""
+
+    kept: pd.DataFrame
+    removed: pd.DataFrame
+    labels: LabelSet
+
+
 def write_dataset(project: Project, run: Run) -> DatasetSummary:
     """deduplicated_dataset: a new, immutable version of the dataset without the Duplicates collection."""
     store = project.store
     with store.exclusively(run.say):
-        scored, embedded, _ = done(project, UNIQUENESS_SCORES, EMBEDDINGS, DUPLICATES)
-        check_conflicts(project)
-        manifest, removed = dataset_frames(project)
+        with store.reading():
+            scored, embedded, _ = done(project, UNIQUENESS_SCORES, EMBEDDINGS, DUPLICATES)
+            check_conflicts(project)
+            before, record = store.step(DEDUPLICATED_DATASET), store.read(schema.REMOVALS)
+        rows = dataset_rows(project)
         thresholds, embedder = json.loads(scored.settings)["thresholds"], json.loads(embedded.summary)["embedder"]
         facts = {"images": str(project.images), "thresholds": thresholds, "embedder": embedder}
         facts |= {"created_at": run.now.isoformat(timespec="seconds"), "run_id": run.run_id}
         with store.explained():
-            labels = kept_labels(store, manifest["image_id"])
             written, delivered = write_and_deliver(
                 project.recipe,
                 store.datasets,
                 project.dataset_target,
                 project.images,
-                manifest,
-                removed,
+                rows.kept,
+                rows.removed,
                 facts,
                 run.progress,
-                lambda folder: write_labels(labels, folder),
+                lambda folder: write_labels(rows.labels, folder),
             )
             keep_decisions(project.decisions_file, written.folder)
             make_current(written.folder)
@@ -89,39 +100,40 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
             version=f"{written.name}/{written.version}",
         )
 
-        record = store.read(schema.REMOVALS)
-        first_without = unversioned(record, removed["image_id"])
+        first_without = unversioned(record, rows.removed["image_id"])
 
-        def rows() -> dict[Table, pd.DataFrame]:
+        def tables() -> dict[Table, pd.DataFrame]:
             event = Event("run", run, summary.version, Thresholds(**thresholds), embedder)
+            versions, events = store.read_together(schema.DATASETS, schema.EVENTS)
             return {
-                schema.DATASETS: _with_version(store.read(schema.DATASETS), project, written, run),
+                schema.DATASETS: _with_version(versions, project, written, run),
                 schema.REMOVALS: record.assign(
                     dataset_version=record["dataset_version"].astype(object).mask(first_without, summary.version)
                 ),
-                schema.EVENTS: with_event(store.read(schema.EVENTS), event),
+                schema.EVENTS: with_event(events, event),
             }
 
-        before = store.step(DEDUPLICATED_DATASET)
         moved = before is not None and json.loads(before.summary).get("delivered") != delivered
         settings, noted = asdict(project.recipe), moved or bool(first_without.any())
-        summary = finish(project, DEDUPLICATED_DATASET, summary.version, summary, settings, run, rows, always=noted)
+        summary = finish(
+            project, DEDUPLICATED_DATASET, before, summary.version, summary, settings, run, tables, always=noted
+        )
         project.remember()
         publish(store, run)
         return summary
 
 
-def dataset_frames(project: Project, selected: Collection[str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The manifest of kept images and the list of those left out, each sorted by image_id.
+def dataset_rows(project: Project, selected: Collection[str] | None = None) -> DatasetRows:
+    """The images that are kept, those left out, and the labels of the first.
 
     Kept are the images that are not removed, or, where they are given, the `selected` ones; an image that is neither
     selected nor removed is left out as `not selected`.
     """
-    images = readable(project)
-    scores = project.store.read(schema.SCORES)
+    with project.store.reading():
+        images = readable(project)
+        scores, tags = project.store.read_together(schema.SCORES, schema.TAGS)
+        active = project.store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
     check_scored(images, scores)
-    tags = project.store.read(schema.TAGS)
-    active = project.store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
     stays = ~among(images["image_id"], active["image_id"] if selected is None else selected)
     stays = stays if selected is None else ~stays
     left_out = images.loc[~stays, ["image_id", "file_hash"]]
@@ -130,9 +142,11 @@ def dataset_frames(project: Project, selected: Collection[str] | None = None) ->
     kept = images[stays].merge(scores, on="image_id", how="left")
     by_image = tags.sort_values("tag").groupby("image_id")["tag"].agg(";".join)
     kept = kept.drop(columns="label_count")
-    kept = kept.join(label_columns(kept["image_id"], kept_labels(project.store, kept["image_id"])))
+    labels = kept_labels(project.store, kept["image_id"])
+    kept = kept.join(label_columns(kept["image_id"], labels))
     kept["tags"] = kept["image_id"].map(by_image).astype(object).fillna("")
-    return kept.sort_values("image_id", ignore_index=True)[list(MANIFEST_COLUMNS)], removed[list(REMOVED_COLUMNS)]
+    kept = kept.sort_values("image_id", ignore_index=True)[list(MANIFEST_COLUMNS)]
+    return DatasetRows(kept, removed[list(REMOVED_COLUMNS)], labels)
 
 
 def check_conflicts(project: Project) -> None:

@@ -55,26 +55,30 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
     """duplicates: the Duplicates collection, as tags, with every change recorded in removals."""
     store = project.store
     with store.exclusively(run.say):
-        before, embedded, scanned = done(project, UNIQUENESS_SCORES, EMBEDDINGS, RAW_IMAGES)
+        with store.reading():
+            scored, embedded, scanned = done(project, UNIQUENESS_SCORES, EMBEDDINGS, RAW_IMAGES)
+            before = store.step(DUPLICATES)
         settings = {"decisions": str(project.decisions_file)}
         decided = file_version(project.decisions_file)
         policy = [project.labels, project.label_overlap, asdict(project.keepers)]
-        version = version_of(scanned.output_version, before.output_version, before.settings, decided, policy)
+        version = version_of(scanned.output_version, scored.output_version, scored.settings, decided, policy)
 
         def compute() -> tuple[CollectionSummary, dict[Table, pd.DataFrame]]:
-            images, scores = store.read_together(schema.IMAGES, schema.SCORES)
-            check_scored(images[images["status"] == "ok"], scores)
-            thresholds = Thresholds(**json.loads(before.settings)["thresholds"])
-            bound = bound_decisions(project, images)
+            with store.reading():
+                images, scores, pairs = store.read_together(schema.IMAGES, schema.SCORES, schema.PAIRS)
+                record, tagged = store.read_together(schema.REMOVALS, schema.TAGS)
+                check_scored(images[images["status"] == "ok"], scores)
+                bound = bound_decisions(project, images)
+            thresholds = Thresholds(**json.loads(scored.settings)["thresholds"])
             contents = content_of(images)
-            near = staying_pairs(store.read(schema.PAIRS), scores, thresholds)
+            near = staying_pairs(pairs, scores, thresholds)
             levels = protected_levels(images, project.keepers)
             collected = collect(automatic_removals(scores, contents), near, bound, contents, levels)
             conflicts = _label_conflicts(project, images, collected.removals)
             embedder = str(json.loads(embedded.summary)["embedder"])
             new = removal_rows(collected.removals, images, thresholds, embedder, run)
-            removals, change = removals_after(store.read(schema.REMOVALS), new, images, run)
-            tags = collection_tags(store.read(schema.TAGS), new, run)
+            removals, change = removals_after(record, new, images, run)
+            tags = collection_tags(tagged, new, run)
             summary = CollectionSummary(
                 removed=len(new),
                 by_reason={
@@ -95,7 +99,7 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
             tables = {schema.REMOVALS: removals, schema.TAGS: tags, schema.DECISIONS: decisions}
             return summary, {**tables, schema.LABEL_CONFLICTS: conflicts}
 
-        summary = unless_done(project, DUPLICATES, version, CollectionSummary, settings, run, compute)
+        summary = unless_done(project, DUPLICATES, before, version, CollectionSummary, settings, run, compute)
         return summary if summary.changed else replace(summary, added=0, restored=0)  # those were of the run that did
 
 

@@ -22,7 +22,7 @@ from dedup_assets.core.scanning import CHUNK, in_parallel, shards_of
 from dedup_assets.core.sources.base import Source
 from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, engine_of, readable, vector_shelf
 from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, StepSummary, done, finish
-from dedup_assets.core.store import version_of
+from dedup_assets.core.store import StepRecord, version_of
 
 _NAMED = 10  # batches in a message
 
@@ -42,10 +42,12 @@ class EmbeddingSummary(StepSummary):
 def embed_images(project: Project, run: Run) -> EmbeddingSummary:
     """embeddings: one set of vectors for each distinct content. Computes only what is new."""
     with project.store.exclusively(run.say):
-        contents = distinct_contents(readable(project))
+        with project.store.reading():
+            images, before = readable(project), project.store.step(EMBEDDINGS)
+        contents = distinct_contents(images)
         embedder = load_embedder(project.embedder)
         computed = _embed(project, embedder, contents, run)
-        return _noted(project, embedder, contents, computed, run)
+        return _noted(project, before, _summary(embedder, contents, computed), run)
 
 
 def embed_batches(project: Project, run: Run, batches: Collection[str]) -> EmbeddingSummary:
@@ -78,8 +80,9 @@ def gather_batches(project: Project, run: Run) -> EmbeddingSummary:
     """
     store = project.store
     with store.exclusively(run.say):
-        done(project, RAW_IMAGES)
-        images = store.read(schema.IMAGES)
+        with store.reading():
+            done(project, RAW_IMAGES)
+            images, before = store.read(schema.IMAGES), store.step(EMBEDDINGS)
         usable = images[images["status"] == "ok"]
         contents = distinct_contents(usable)
         embedder = load_embedder(project.embedder)
@@ -96,7 +99,8 @@ def gather_batches(project: Project, run: Run) -> EmbeddingSummary:
                 f"materialise these partitions of '{EMBEDDINGS}' first: scores are about all images"
             )
         note_embedded(project, images)
-        return _noted(project, embedder, contents, _embed(project, embedder, contents, run), run)
+        computed = _embed(project, embedder, contents, run)
+        return _noted(project, before, _summary(embedder, contents, computed), run)
 
 
 def _embed(project: Project, embedder: Embedder, contents: pd.DataFrame, run: Run) -> int:
@@ -127,11 +131,10 @@ def _summary(embedder: Embedder, contents: pd.DataFrame, computed: int) -> Embed
     )
 
 
-def _noted(project: Project, embedder: Embedder, contents: pd.DataFrame, computed: int, run: Run) -> EmbeddingSummary:
-    """The summary of the whole step, noted in the store."""
-    summary = _summary(embedder, contents, computed)
+def _noted(project: Project, before: StepRecord | None, summary: EmbeddingSummary, run: Run) -> EmbeddingSummary:
+    """The summary of the whole step, noted in the store; `before`: the step's last run."""
     settings = {"embedder": project.embedder}
-    return finish(project, EMBEDDINGS, summary.version, summary, settings, run, lambda: {})
+    return finish(project, EMBEDDINGS, before, summary.version, summary, settings, run, lambda: {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """neighbours: the near pairs and the nearest neighbours. The costly join, free of the thresholds."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,9 @@ def find_neighbours(project: Project, run: Run, limit: float | None = None) -> N
     """
     store = project.store
     with store.exclusively(run.say):
-        images = readable(project)
+        with store.reading():
+            images, last = readable(project), store.step(NEIGHBOURS)
         embedder = load_embedder(project.embedder)
-        last = store.step(NEIGHBOURS)
         if limit is None:
             limit = max(PAIR_LIMIT, json.loads(last.settings)["limit"] if last else 0.0)
         view_limit = embedder.candidate_distance if project.second_stage else PAIR_LIMIT
@@ -99,8 +99,8 @@ def find_neighbours(project: Project, run: Run, limit: float | None = None) -> N
             )
             return summary, {schema.CONTENT_PAIRS: compared, schema.CONTENT_NEAREST: nearest, schema.PAIRS: pairs}
 
-        summary = unless_done(project, NEIGHBOURS, version, NeighbourSummary, settings, run, compute)
-        return summary if store.step(NEIGHBOURS) != last else replace(summary, searched=0, rebuilt="")
+        idle = {"searched": 0, "rebuilt": ""}
+        return unless_done(project, NEIGHBOURS, last, version, NeighbourSummary, settings, run, compute, idle)
 
 
 def _why_anew(last: StepRecord | None, settings: dict[str, Any]) -> str:

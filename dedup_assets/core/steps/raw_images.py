@@ -8,7 +8,7 @@ import pandas as pd
 from dedup_assets.core import schema
 from dedup_assets.core.engines.exchange import forget_results
 from dedup_assets.core.errors import NoImagesError, StoreError
-from dedup_assets.core.labels.importing import ImportedLabels, input_version
+from dedup_assets.core.labels.importing import ImportedLabels
 from dedup_assets.core.labels.reading import FOLDER
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -48,11 +48,12 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
         listing = project.images.listing()
         if not listing.files:
             raise NoImagesError(f"there are no images under '{project.images}' ({listing.ignored} other files)")
-        seen = input_version(project, listing)
-        imported = ImportedLabels(project, [file.image_id for file in listing.files])
+        imported = ImportedLabels(project, listing)
         listing = imported.counted(listing)
-        previous, before = store.read(schema.IMAGES), store.step(RAW_IMAGES)
-        known = pd.concat([frame for frame in (previous, store.read(schema.FILE_FACTS)) if len(frame)] or [previous])
+        with store.reading():
+            before = store.step(RAW_IMAGES)
+            previous, unfinished = store.read_together(schema.IMAGES, schema.FILE_FACTS)
+        known = pd.concat([frame for frame in (previous, unfinished) if len(frame)] or [previous])
         rows = known_rows(listing, known, project.max_pixels)
         to_read = int(rows["status"].isna().sum())
         project.remember()
@@ -90,11 +91,11 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
             changed=before is None or before.output_version != version,
             version=version,
         )
-        unseen = before is None or before.input_version != seen
+        unseen = before is None or before.input_version != imported.input_version
         if summary.changed or unseen or to_read or not images["modified_ns"].equals(previous["modified_ns"]):
             empty = schema.FILE_FACTS.empty()
-            record = note(RAW_IMAGES, seen, summary, {"images": str(project.images)}, run)
-            store.replace({schema.IMAGES: images, schema.FILE_FACTS: empty, **labels.tables}, record)
-            labels.remember(store)
+            record = note(RAW_IMAGES, imported.input_version, summary, {"images": str(project.images)}, run)
+            tables = {schema.IMAGES: images, schema.FILE_FACTS: empty, **labels.tables}
+            store.replace(tables, record, facts=labels.facts)
         forget_results(project.exchange, RAW_IMAGES)
         return summary

@@ -63,18 +63,22 @@ def note(step: str, input_version: str, summary: StepSummary, settings: dict[str
 def unless_done(
     project: Project,
     step: str,
+    before: StepRecord | None,
     input_version: str,
     kind: type[Summary],
     settings: dict[str, Any],
     run: Run,
     compute: Callable[[], tuple[Summary, dict[Table, pd.DataFrame]]],
+    idle: Mapping[str, object] | None = None,
 ) -> Summary:
-    """The summary of the step: the last one when the same went in, else of computing and storing it now."""
+    """The summary of the step: the last one when the same went in, else of computing and storing it now.
+
+    `before`: its last run. `idle`: what the summary says of a run that has nothing to do instead of what it said then.
+    """
     input_version = version_of(_STEP_VERSION, input_version)
-    before = project.store.step(step)
     if before and before.input_version == input_version:
         with contextlib.suppress(TypeError):  # a summary of an older release, which said less
-            return kind(**{**json.loads(before.summary), "changed": False})
+            return kind(**{**json.loads(before.summary), **(idle or {}), "changed": False})
     with project.store.explained():
         summary, frames = compute()
     version = version_of(*(content_version(table, frame) for table, frame in frames.items()))
@@ -87,6 +91,7 @@ def unless_done(
 def finish(
     project: Project,
     step: str,
+    before: StepRecord | None,
     input_version: str,
     summary: Summary,
     settings: dict[str, Any],
@@ -95,8 +100,7 @@ def finish(
     *,
     always: bool = False,
 ) -> Summary:
-    """Note a step whose work lies in files, unless the very same is noted already or it is to be noted `always`."""
-    before = project.store.step(step)
+    """Note a step whose work lies in files, unless its last run `before` noted the very same; or `always`."""
     summary = replace(summary, changed=before is None or before.output_version != summary.version)
     if summary.changed or always:
         project.store.replace(frames(), note(step, input_version, summary, settings, run))

@@ -39,15 +39,16 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
     """uniqueness_scores: the score rule. Has pairs listed as far as the thresholds need, no farther."""
     store = project.store
     with store.exclusively(run.say):
-        (before,) = done(project, NEIGHBOURS)
+        with store.reading():
+            (found,) = done(project, NEIGHBOURS)
+            images, before = readable(project), store.step(UNIQUENESS_SCORES)
         limit = max(PAIR_LIMIT, thresholds.near_duplicate)
-        if limit != json.loads(before.summary)["limit"]:
+        if limit != json.loads(found.summary)["limit"]:
             find_neighbours(project, run, limit)
-            (before,) = done(project, NEIGHBOURS)
-        images = readable(project)
+            (found,) = done(project, NEIGHBOURS)
         check_reference(images, project.keepers)
         settings = {"thresholds": asdict(thresholds), "keepers": asdict(project.keepers)}
-        version = version_of(settings, before.output_version, content_version(schema.IMAGES, images))
+        version = version_of(settings, found.output_version, content_version(schema.IMAGES, images))
 
         def compute() -> tuple[ScoreSummary, dict[Table, pd.DataFrame]]:
             scores = _score_frame(project, images, thresholds, run)
@@ -64,7 +65,7 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
             )
             return summary, {schema.SCORES: scores}
 
-        return unless_done(project, UNIQUENESS_SCORES, version, ScoreSummary, settings, run, compute)
+        return unless_done(project, UNIQUENESS_SCORES, before, version, ScoreSummary, settings, run, compute)
 
 
 def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds, run: Run) -> pd.DataFrame:
