@@ -57,7 +57,7 @@ def arrivals_metadata(arrivals: Sequence[Arrival]) -> dict[str, float]:
 
 def histogram_markdown(store: Store, table: Table) -> dg.MarkdownMetadataValue:
     """The histogram of uniqueness as a table of bars; the first row is what the Duplicates shortcut selects."""
-    bars = histogram(store.read(table))
+    bars = histogram(store.read(table, columns=("uniqueness",)))
     most = max(bar.images for bar in bars)
     lines = ["| uniqueness | images | |", "|:--|--:|:--|"]
     lines += [f"| {_range(bar)} | {bar.images:,} | {_drawn(bar.images, most)} |" for bar in bars]

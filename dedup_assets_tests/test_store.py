@@ -82,6 +82,14 @@ def test_rows_can_be_asked_for_by_condition(store):
     assert store.read(schema.META, "key = ?", ("b",))["value"].tolist() == ["2"]
 
 
+def test_some_columns_can_be_asked_for_and_come_in_the_order_of_the_table(store):
+    asked = ("tag", "image_id")
+    assert store.read(schema.TAGS, columns=asked).columns.tolist() == ["image_id", "tag"]
+    store.replace({schema.TAGS: tags("a", "b")})
+    found = store.read(schema.TAGS, "reason = ? AND image_id > 'a'", ("r",), asked)
+    assert found.to_dict("list") == {"image_id": ["b"], "tag": ["Duplicates"]}
+
+
 def test_a_step_is_remembered_as_last_noted(store):
     store.replace({}, note(version="1"))
     store.replace({}, note(version="2"))

@@ -91,9 +91,11 @@ def beyond(arrivals: Sequence[Arrival], bound: float) -> list[Arrival]:
 
 def _seen_since(store: Store, since: datetime | None) -> pd.DataFrame:
     where = "status = 'ok'" if since is None else "status = 'ok' AND first_seen_at > ?"
-    new = store.read(schema.IMAGES, where, () if since is None else (since,))[["image_id", "first_seen_at"]]
-    duplicates = store.read(schema.SCORES, "keeper_id IS NOT NULL")["image_id"] if len(new) else new["image_id"]
-    return new.assign(is_duplicate=among(new["image_id"], duplicates))
+    new = store.read(schema.IMAGES, where, () if since is None else (since,), ("image_id", "first_seen_at"))
+    if new.empty:
+        return new.assign(is_duplicate=False)
+    duplicates = store.read(schema.SCORES, "keeper_id IS NOT NULL", columns=("image_id",))
+    return new.assign(is_duplicate=among(new["image_id"], duplicates["image_id"]))
 
 
 def _rows(arrivals: Sequence[Arrival], run_id: str, at: datetime) -> pd.DataFrame:

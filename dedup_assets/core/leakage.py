@@ -100,11 +100,9 @@ def _leakage(store: Store) -> LeakageReport:
     if scored is None:
         raise DedupError(f"nothing has been scored in '{store.folder}' yet; run 'dedup-assets run IMAGES' first")
     thresholds = Thresholds(**json.loads(scored.settings)["thresholds"])
-    images = store.read(schema.IMAGES, "status = 'ok'")
-    removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
-    images = images[["image_id", "content_id", "file_hash", "split"]].assign(
-        stays=~among(images["image_id"], removed["image_id"])
-    )
+    images = store.read(schema.IMAGES, "status = 'ok'", columns=("image_id", "content_id", "file_hash", "split"))
+    removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL", columns=("image_id",))
+    images = images.assign(stays=~among(images["image_id"], removed["image_id"]))
     inside = images[images["split"].notna()].sort_values(["stays", "image_id"], ascending=[False, True])
     if inside.empty:
         return LeakageReport({}, (), (), ())

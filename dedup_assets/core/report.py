@@ -66,7 +66,7 @@ def histogram(scores: pd.DataFrame) -> list[Bar]:
 def nearest_pairs(store: Store, above: float, upto: float, limit: int) -> list[ShownPair]:
     """The nearest pairs of images that stay, with a distance above `above` and at most `upto`."""
     with store.reading():
-        stays = set(store.read(schema.SCORES, "keeper_id IS NULL")["image_id"])
+        stays = set(store.read(schema.SCORES, "keeper_id IS NULL", columns=("image_id",))["image_id"])
         pairs = store.read(schema.PAIRS, "distance > ? AND distance <= ?", (above, upto)).sort_values("distance")
     shown = []
     for row in pairs.to_dict("records"):
@@ -98,7 +98,8 @@ def file_hashes(store: Store, image_ids: Iterable[str]) -> dict[str, str]:
 def overview(store: Store) -> Overview:
     """The numbers of the last completed runs."""
     with store.reading():
-        images, scores = store.read_together(schema.IMAGES, schema.SCORES)
+        images = store.read(schema.IMAGES, columns=("image_id", "status"))
+        scores = store.read(schema.SCORES, columns=("label",))
         removed = store.read(schema.REMOVALS, "restored_at IS NULL AND superseded_at IS NULL")
         steps, image_root = store.steps(), str(remembered(store).images)
     removed = removed[among(removed["image_id"], images["image_id"])]

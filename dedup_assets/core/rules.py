@@ -43,8 +43,8 @@ class StoreRows:
 
     @cached_property
     def images(self) -> pd.DataFrame:
-        """The images table."""
-        return self._store.read(schema.IMAGES)
+        """The images: image_id, content_id and status."""
+        return self._store.read(schema.IMAGES, columns=("image_id", "content_id", "status"))
 
     @cached_property
     def scores(self) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The tables of a store: every column with its type and its meaning. SQL and documentation are made from this."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pyarrow as pa
@@ -43,6 +44,10 @@ class Table:
     def names(self) -> list[str]:
         """The column names, in order."""
         return [column.name for column in self.columns]
+
+    def part(self, names: Collection[str]) -> "Table":
+        """The table as far as these columns go."""
+        return replace(self, columns=tuple(column for column in self.columns if column.name in names))
 
     @property
     def arrow(self) -> pa.Schema:

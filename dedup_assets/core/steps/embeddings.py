@@ -43,7 +43,8 @@ def embed_images(project: Project, run: Run) -> EmbeddingSummary:
     """embeddings: one set of vectors for each distinct content. Computes only what is new."""
     with project.store.exclusively(run.say):
         with project.store.reading():
-            images, before = readable(project), project.store.step(EMBEDDINGS)
+            images = readable(project, ("image_id", "file_hash", "content_id"))
+            before = project.store.step(EMBEDDINGS)
         contents = distinct_contents(images)
         embedder = load_embedder(project.embedder)
         computed = _embed(project, embedder, contents, run)

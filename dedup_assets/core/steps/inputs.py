@@ -1,5 +1,7 @@
 """What several steps read: the readable images, their distinct contents, and the vectors of these."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -25,8 +27,9 @@ def engine_of(project: Project, run: Run, step: str) -> Engine:
     return LocalEngine(project.threads, exchange)
 
 
-def readable(project: Project) -> pd.DataFrame:
-    images = project.store.read(schema.IMAGES, "status = 'ok'")
+def readable(project: Project, columns: Collection[str] = ()) -> pd.DataFrame:
+    """The images that can be used, with all columns or only these. Raises DedupError where nothing was scanned yet."""
+    images = project.store.read(schema.IMAGES, "status = 'ok'", columns=columns)
     if images.empty:
         done(project, RAW_IMAGES)
     return images
