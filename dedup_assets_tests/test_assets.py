@@ -201,6 +201,17 @@ def test_a_second_run_decodes_nothing_and_keeps_every_data_version(images, own_s
     assert metadata_of(second, "duplicates")["newly_removed"] == 0
 
 
+def test_a_run_with_nothing_to_do_opens_the_database_twice_for_each_asset_and_check_at_most(
+    images, own_store, monkeypatch
+):
+    openings, opened = [], Store._open
+    monkeypatch.setattr(Store, "_open", lambda store, write: openings.append(write) or opened(store, write))
+    result = materialise(build_dedup_defs(images, own_store.folder))
+    done = len(result.get_asset_materialization_events()) + len(result.get_asset_check_evaluations())
+    assert done >= len(CHAIN)
+    assert len(openings) <= 2 * done
+
+
 def test_the_folder_is_observed_with_a_version_that_changes_with_its_files(images, tmp_path):
     folder = tmp_path / "images"
     shutil.copytree(images, folder)
