@@ -38,6 +38,9 @@ def overview_lines(shown: Overview) -> list[str]:
         ),
         ("kept", f"{shown.kept:,}", f"in {shown.dataset}" if shown.dataset else ""),
     ]
+    if shown.label_conflicts:
+        where = "places in removed copies, listed by dedup-assets export label_conflicts"
+        rows.append(("labels differ", f"{shown.label_conflicts:,}", where))
     width = max(len(number) for _, number, _ in rows)
     return [f"  {name:<16} {number:>{width}}  {note}".rstrip() for name, number, note in rows]
 

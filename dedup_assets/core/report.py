@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core import schema
+from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
 from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, summary_of
@@ -39,7 +40,11 @@ class ShownPair:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The state of a store in numbers. `waiting_pairs`: near pairs that nobody has decided about."""
+    """The state of a store in numbers.
+
+    `waiting_pairs`: near pairs that nobody has decided about. `label_conflicts`: differences between the labels of a
+    removed copy and of the image that stays.
+    """
 
     image_root: str
     images: int
@@ -49,6 +54,7 @@ class Overview:
     reviewed: int
     discarded: int
     waiting_pairs: int
+    label_conflicts: int
     kept: int
     dataset: str | None
     finished_at: datetime | None
@@ -105,7 +111,8 @@ def overview(store: Store) -> Overview:
     removed = removed[among(removed["image_id"], images["image_id"])]
     readable = int((images["status"] == "ok").sum())
     reasons = removed["reason"].value_counts()
-    dataset = steps.get(DEDUPLICATED_DATASET)
+    dataset, collected = steps.get(DEDUPLICATED_DATASET), summary_of(steps, DUPLICATES)
+    differences: dict[str, int] = collected.get("label_conflicts", {})
     return Overview(
         image_root=image_root,
         images=len(images),
@@ -114,7 +121,8 @@ def overview(store: Store) -> Overview:
         near_duplicates=int((scores["label"] == "Near duplicate image").sum()),
         reviewed=int(reasons.get("reviewed", 0)),
         discarded=int(reasons.get("discarded", 0)),
-        waiting_pairs=int(summary_of(steps, DUPLICATES).get("waiting_pairs", 0)),
+        waiting_pairs=int(collected.get("waiting_pairs", 0)),
+        label_conflicts=sum(count for kind, count in differences.items() if kind != NOT_COMPARABLE),
         kept=readable - len(removed),
         dataset=_place(summary_of(steps, DEDUPLICATED_DATASET)),
         finished_at=dataset.finished_at if dataset else None,

@@ -10,6 +10,8 @@ from dedup_assets.core.errors import DecisionError, LabelError, ProtectedError
 from dedup_assets.core.labels.conflicts import Comparison, Frame
 from dedup_assets.core.labels.exporting import export_dataset
 from dedup_assets.core.labels.model import Annotation, Box, Label
+from dedup_assets.core.report import overview
+from dedup_assets.terminal import overview_lines
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.explorer.support import Page
 from dedup_assets_tests.labels.support import SIZE, put_all, read, voc_object, voc_xml, write
@@ -130,6 +132,7 @@ def ran(tmp_path, **settings):
 def test_the_keeper_keeps_its_own_labels_and_the_rest_is_listed(tmp_path):
     chain, summaries = ran(tmp_path)
     assert summaries["duplicates"].label_conflicts == {"moved": 1, "only_removed": 1}
+    assert any(line.split()[:3] == ["labels", "differ", "2"] for line in overview_lines(overview(chain.store)))
     rows = chain.store.read(schema.LABEL_CONFLICTS)
     assert set(rows["image_id"]) == {"images/copy.png"}
     assert set(rows["outcome"]) == {"dropped"}
