@@ -152,10 +152,10 @@ def _look(pictures: Pictures) -> _Looks:
     )
     for start in range(0, count, _PICTURES):
         part = slice(start, start + _PICTURES)
-        red, green, blue = (pictures[part, ..., channel].astype(np.int32) for channel in range(3))
+        red, green, blue = (pictures[part, ..., channel].astype(np.uint16) for channel in range(3))
         light = (77 * red + 150 * green + 29 * blue + 128) >> 8
         looks.light[part] = light
-        looks.colour[part, 0], looks.colour[part, 1] = blue - light, red - light
+        looks.colour[part, 0], looks.colour[part, 1] = blue - light, red - light  # wrap to what int16 holds
         looks.crops[part] = _crops(light.astype(np.float32))
     return looks
 
@@ -171,10 +171,13 @@ def _crops(light: Float32) -> Float32:
         wanted = np.ascontiguousarray(across[:, :, _COLUMNS[boxes]]).reshape(count, SKETCH_SIZE, -1)
         pooled = (cell_weights(_SPANS[rows], _START) @ wanted).reshape(count, _START, len(boxes), _START)
         crops[:, boxes] = pooled.swapaxes(1, 2).reshape(count, len(boxes), -1)
-    crops = np.rint(crops / CELL)
+    crops /= CELL
+    np.rint(crops, out=crops)
     crops -= np.rint(crops.sum(axis=2, keepdims=True) / crops.shape[2])
     length = np.sqrt(np.einsum("nbi,nbi->nb", crops, crops)[..., None])
-    return np.asarray(np.clip(np.rint(crops * (_START_LENGTH / (length + _START_FAINT))), -127, 127), np.float32)
+    crops *= _START_LENGTH / (length + _START_FAINT)
+    np.rint(crops, out=crops)
+    return np.clip(crops, -127, 127, out=crops)
 
 
 def _lay(looks: _Looks, a: Indices, b: Indices) -> _Laid:
