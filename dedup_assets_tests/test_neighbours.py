@@ -191,7 +191,8 @@ def test_progress_ends_at_the_number_of_rows(small_blocks):
 
 
 @pytest.mark.parametrize("dimension", [5, 76, 1500])
-def test_products_are_exact_whatever_multiplies(dimension):
+def test_products_are_exact_whatever_multiplies(dimension, monkeypatch):
+    monkeypatch.setattr(products, "_DEVICE_ROWS", 500)
     one, other = np.random.default_rng(0).integers(-127, 128, (2, 40, dimension)).astype(np.int8)
     truth = one.astype(np.int64) @ other.astype(np.int64).T
     for multiply in (products.floats(dimension), products.INTEGERS, products.on_device("cpu", dimension)):

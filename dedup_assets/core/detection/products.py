@@ -21,6 +21,7 @@ DEVICES = (AUTO, CPU, CUDA)
 
 TILE_ROWS, TILE_COLUMNS = 512, 1024  # whose products fit a core's own cache
 
+_DEVICE_ROWS = 8192  # at a time on a device, whose memory all threads share: 32 MB of products
 _FLOAT32_HOLDS = 2**24
 _WORTH_LOADING_TORCH = 3e11  # multiplications; below, importing it takes longer than it saves
 _PROBE = 512
@@ -77,7 +78,10 @@ def on_device(device: str, dimension: int) -> Multiplier:
         return np.asarray((rows @ columns.T).cpu().numpy())
 
     def peaks(rows: Prepared, columns: Prepared) -> Products:
-        return np.asarray((rows @ columns.T).amax(1).cpu().numpy())
+        across = columns.T
+        return np.asarray(
+            torch.cat([(part @ across).amax(1) for part in torch.split(rows, _DEVICE_ROWS)]).cpu().numpy()
+        )
 
     return Multiplier(prepared, product, peaks)
 
