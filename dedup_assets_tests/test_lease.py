@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import dagster as dg
@@ -18,6 +21,7 @@ from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.store import Store
 from dedup_assets.jobs import run_job
+from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import put_photos
 
 HOLD = """
@@ -175,3 +179,47 @@ def test_the_steps_of_two_runs_never_alternate(store, tmp_path):
     spans = sorted(json.loads(process.communicate(timeout=300)[0]) for process in processes)
     assert all(events > 10 for _, _, events in spans)
     assert spans[0][1] <= spans[1][0]
+
+
+def own_job():
+    """The chain as a job with Dagster's default executor: each step is a process of its own."""
+    defs = build_dedup_defs(os.environ["LEASE_IMAGES"], os.environ["LEASE_STORE"], workers=1)
+    assets = dg.AssetSelection.all() - dg.AssetSelection.all_asset_checks()
+    job = dg.define_asset_job("own", assets, executor_def=dg.multiprocess_executor)
+    return dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("own")
+
+
+@pytest.mark.slow
+def test_a_run_whose_steps_are_processes_keeps_the_store_from_the_first_to_the_last(tmp_path, monkeypatch):
+    chain = chain_in(tmp_path)
+    put_photos(chain.images, range(10))
+    monkeypatch.setenv("LEASE_IMAGES", str(chain.images))
+    monkeypatch.setenv("LEASE_STORE", str(chain.store.folder))
+    seen, over = [], threading.Event()
+
+    def watch():
+        while not over.wait(0.02):
+            seen.append((time.time(), chain.store.lease().busy()))
+
+    watcher = threading.Thread(target=watch)
+    settings = {"telemetry": {"enabled": False}}
+    with dg.DagsterInstance.local_temp(str(tmp_path), settings) as instance:
+        watcher.start()
+        try:
+            result = dg.execute_job(dg.reconstructable(own_job), instance)
+        finally:
+            over.set()
+            watcher.join()
+        assert result.success
+        logged = [(entry.timestamp, entry.dagster_event) for entry in instance.all_logs(result.run_id)]
+    steps = [(when, event) for when, event in logged if event and (event.is_step_start or event.is_step_success)]
+    assert len({event.pid for _, event in steps if event.is_step_start}) == len(steps) // 2 == 6
+    first, last = min(when for when, _ in steps), max(when for when, _ in steps)
+    between = [busy for when, busy in seen if first < when < last]
+    assert len(between) > 100
+    assert all(between)
+    assert not chain.store.lease().busy()
+    assert not (chain.store.folder / "run.json").exists()
+    alone = chain_in(tmp_path / "alone", chain.images)
+    alone.run()
+    assert chain.results() == alone.results()
