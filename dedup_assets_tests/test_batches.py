@@ -166,8 +166,11 @@ def test_a_copy_that_vanished_from_one_batch_leaves_the_other_embedded(chain, go
 # ---- in Dagster
 
 
-def test_the_first_run_takes_all_batches_and_leaves_what_a_run_without_batches_leaves(running, tmp_path):
+def test_the_first_run_takes_all_batches_and_leaves_what_a_run_without_batches_leaves(running, instance, tmp_path):
     assert tables(running) == unpartitioned(running, tmp_path / "whole")
+    records = instance.fetch_materializations(dg.AssetKey("embeddings"), limit=10).records
+    pictures = {one.partition_key: one.asset_materialization.metadata["pictures_of_the_batch"] for one in records}
+    assert {batch: count.value for batch, count in pictures.items()} == {".": 1, "a": 4, "b": 4}
 
 
 def test_a_new_batch_is_one_partition_and_one_run(running, instance, tmp_path):

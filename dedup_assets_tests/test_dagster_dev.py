@@ -32,9 +32,13 @@ here = Path(__file__).parent
 defs = dg.Definitions.merge(
     *(
         build_dedup_defs(
-            here / name, here / f"{name}_store", key_prefix=name, automation=Automation("eager", look_every_seconds=5)
+            here / name,
+            here / f"{name}_store",
+            key_prefix=name,
+            automation=Automation("eager", look_every_seconds=5),
+            batches=batches,
         )
-        for name in ("cats", "dogs")
+        for name, batches in (("cats", "none"), ("dogs", "none"), ("birds", "folders"))
     )
 )
 """
@@ -46,17 +50,28 @@ mutation($job: String!) {
   }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
 }
 """
+BACKFILL = """
+mutation($job: String!, $partitions: [String!]!) {
+  launchPartitionBackfill(backfillParams: {
+    selector: {
+      partitionSetName: $job,
+      repositorySelector: {repositoryLocationName: "datasets.py", repositoryName: "__repository__"}
+    },
+    partitionNames: $partitions
+  }) { __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } }
+}
+"""
 
 
 class Deployment:
-    """Two datasets under a `dagster dev` of their own."""
+    """Three datasets under a `dagster dev` of their own."""
 
     def __init__(self, folder):
         self.folder, self.home = folder, folder / "home"
         self.home.mkdir()
         shutil.copy(ROOT / "dagster.yaml", self.home)
         (folder / "datasets.py").write_text(DEFINITIONS)
-        for name, first in (("cats", 0), ("dogs", 50)):
+        for name, first in (("cats", 0), ("dogs", 50), ("birds/day_1", 100), ("birds/day_2", 150)):
             put_photos(folder / name, range(first, first + 4))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -110,12 +125,19 @@ class Deployment:
         return [entry.dagster_event.asset_key.path[-1] for entry in logs]
 
     def launch(self, job):
-        data = json.dumps({"query": LAUNCH, "variables": {"job": job}}).encode()
+        said = self.ask(LAUNCH, job=job)
+        assert said["data"]["launchRun"]["__typename"] == "LaunchRunSuccess", said
+
+    def backfill(self, job, partitions):
+        said = self.ask(BACKFILL, job=f"{job}_partition_set", partitions=partitions)
+        assert said["data"]["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess", said
+
+    def ask(self, query, **variables):
+        data = json.dumps({"query": query, "variables": variables}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/graphql", data, headers)
         with urllib.request.urlopen(request, timeout=120) as answer:
-            said = json.load(answer)
-        assert said["data"]["launchRun"]["__typename"] == "LaunchRunSuccess", said
+            return json.load(answer)
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +171,25 @@ def test_a_change_is_one_run_and_runs_of_one_store_never_overlap(deployment):
         deployment.launch("cats_deduplicate")
     *_, first, second = sorted(deployment.ended("cats", 5), key=lambda run: run.start_time)
     assert first.end_time <= second.start_time
+
+
+@pytest.mark.slow
+def test_a_new_batch_is_a_partition_with_a_run_and_a_backfill_of_all_is_one_run(deployment):
+    embeddings, partitions = dg.AssetKey(["birds", "embeddings"]), "birds_deduplicate_batches"
+    (first,) = deployment.ended("birds", 1)
+    assert deployment.made(first).count("embeddings") == 2
+    assert deployment.instance.get_materialized_partitions(embeddings) == {"day_1", "day_2"}
+
+    put_photos(deployment.folder / "birds" / "day_3", range(200, 203))
+    new = deployment.ended("birds", 2)[-1]
+    assert deployment.made(new) == CHAIN
+    assert new.dagster_run.tags["dagster/partition"] == "day_3"
+    every = list(deployment.instance.get_dynamic_partitions(partitions))
+    assert every == ["day_1", "day_2", "day_3"]
+
+    deployment.backfill("birds_deduplicate", every)
+    run = deployment.ended("birds", 3)[-1]
+    assert deployment.made(run).count("embeddings") == 3
+    assert run.dagster_run.tags["dagster/backfill"]
+    time.sleep(5 * LOOK_SECONDS)
+    deployment.ended("birds", 3)

@@ -7,6 +7,7 @@ it costs a look at every vector, no more.
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import cast
 
 import pandas as pd
@@ -28,8 +29,12 @@ def batch_of(image_id: str) -> str:
     one batch.
     """
     folder, _, rest = image_id.partition("/")
-    name = folder if rest else ROOT
-    return "".join(letter if letter.isprintable() else "?" for letter in name).replace(_SEPARATOR, "…")
+    return _named(folder) if rest else ROOT
+
+
+@lru_cache
+def _named(folder: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in folder).replace(_SEPARATOR, "…")
 
 
 def batches_of(image_ids: Iterable[str]) -> list[str]:
