@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import dagster as dg
 
-from dedup_assets.batches import selected
+from dedup_assets.batches import PICTURES, batches_of_run, tell_arrived
 from dedup_assets.core import covered, schema, steps
 from dedup_assets.core.configured import configured
 from dedup_assets.core.decisions import file_version
@@ -186,17 +186,22 @@ def build_assets(
         partitions_def=batches,
     )
     def embeddings(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        part = selected(context) if batches else None
+        run = run_of(context)
         with readable_failures():
-            run = run_of(context)
-            done = steps.embed_images(project, run) if part is None else steps.embed_batches(project, run, part)
-        for batch, pictures in done.by_batch.items():
-            context.add_asset_metadata({"pictures_of_the_batch": pictures}, partition_key=batch)
+            asked, arrived = batches_of_run(context, project) if batches else (None, [])
+            if asked is None:
+                done = steps.embed_images(project, run)
+            else:
+                done = steps.embed_batches(project, run, [*asked, *arrived])
+        for batch in asked or ():
+            context.add_asset_metadata({PICTURES: done.by_batch[batch]}, partition_key=batch)
+        if batches and arrived:
+            tell_arrived(context, batches, {batch: done.by_batch[batch] for batch in arrived})
         return _result(
             done,
             {
                 "embedder": done.embedder,
-                **({"batches_of_the_run": len(part)} if part is not None else {}),
+                **({"batches_of_the_run": len(done.by_batch)} if done.by_batch else {}),
                 "pictures": done.contents,
                 "computed_this_time": done.computed,
                 "views": done.views,

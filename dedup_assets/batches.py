@@ -3,16 +3,18 @@
 What is before and after `embeddings` is about all images and has no partitions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
-from dedup_assets.core.batches import batches_of, changed_batches
+from dedup_assets.core.batches import batches_of, changed_batches, waiting_batches
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.sources.base import Listing
 
+STARTED_BY = "dedup_assets/started_by"  # tag of the runs that no person started
+PICTURES = "pictures_of_the_batch"
 _FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PartitionsRequest = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
 
@@ -79,8 +81,24 @@ class Batches:
         return Part(tags=tags, partitions=places[-1] - places[0] + 1)
 
 
-def selected(context: dg.AssetExecutionContext) -> list[str] | None:
-    """The partitions that the run is about; None where it names none, and so is about everything."""
-    if context.has_partition_key or context.has_partition_key_range:
-        return list(context.partition_keys)
-    return None
+def batches_of_run(context: dg.AssetExecutionContext, project: Project) -> tuple[list[str] | None, list[str]]:
+    """The partitions that the run is about, None where it names none, and the batches that came since it was asked for.
+
+    The latter are told for automatic runs alone. The scan has seen them, and without their vectors nothing could be
+    scored for as long as images keep coming; what a person chose is left at that.
+    """
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return None, []
+    asked = list(context.partition_keys)
+    automatic = STARTED_BY in context.run.tags
+    return asked, [batch for batch in waiting_batches(project) if batch not in asked] if automatic else []
+
+
+def tell_arrived(
+    context: dg.AssetExecutionContext, partitions: dg.DynamicPartitionsDefinition, pictures: Mapping[str, int]
+) -> None:
+    """Add partitions for batches that came since the run was asked for, and tell that it made them."""
+    context.instance.add_dynamic_partitions(str(partitions.name), list(pictures))
+    for batch, count in pictures.items():
+        metadata = {PICTURES: count}
+        context.log_event(dg.AssetMaterialization(context.asset_key, partition=batch, metadata=metadata))

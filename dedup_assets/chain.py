@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from dedup_assets.batches import Batches, Part, PartitionsRequest
+from dedup_assets.batches import STARTED_BY, Batches, Part, PartitionsRequest
 from dedup_assets.core.changes import Due, Sight
 from dedup_assets.core.configured import steps_below
 from dedup_assets.core.covered import State, covered_settings
@@ -14,6 +14,7 @@ from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, EMBEDDINGS, STEPS
 
 DECISIONS_CHANGED = (DUPLICATES, DEDUPLICATED_DATASET)
+_BECAUSE = "dedup_assets/because"
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
 _GOING = (*WAITING, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
@@ -54,11 +55,13 @@ class Chain:
         listing: Listing | None,
         partitions: Sequence[str],
         run_key: str | None = None,
-        **tags: str,
+        *,
+        started_by: str,
+        because: str = "",
     ) -> dg.RunRequest:
         """A request for a run of these assets; with batches, of no more of `embeddings` than is new or changed.
 
-        `tags`: without the plugin's name before them. `partitions`: those there are, in order.
+        `partitions`: those there are, in order.
         """
         part = Part()
         if self.batches and EMBEDDINGS in names:
@@ -68,7 +71,7 @@ class Chain:
             run_key=run_key,
             partition_key=part.key,
             asset_selection=None if set(names) == set(STEPS) else [self.key(name) for name in names],
-            tags={f"dedup_assets/{name}": value for name, value in tags.items()} | dict(part.tags),
+            tags={STARTED_BY: started_by, **({_BECAUSE: because} if because else {}), **dict(part.tags)},
         )
 
     def due(self, due: Due, sight: Sight, stands: State) -> Sequence[str]:

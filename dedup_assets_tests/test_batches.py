@@ -182,6 +182,20 @@ def test_a_new_batch_is_one_partition_and_one_run(running, instance, tmp_path):
     assert tables(running) == unpartitioned(running, tmp_path / "whole")
 
 
+def test_what_comes_after_an_automatic_run_was_asked_for_is_embedded_with_it(running, instance, tmp_path):
+    put_photos(running.images / "c", range(30, 32))
+    running.settled()
+    (request,) = [request for _ in range(3) for request in running.tick()[0]]
+    put_photos(running.images / "d", range(40, 42))
+    put(photo(50), running.images / "a" / "new.png")
+    running.settled()
+    assert running.run(request) == CHAIN
+    assert running.partitions == ["a", "c", "d"]
+    assert known(instance) == [".", "a", "b", "c", "d"]
+    assert running.ticks() == []
+    assert tables(running) == unpartitioned(running, tmp_path / "whole")
+
+
 def test_a_changed_batch_is_embedded_alone_and_several_in_one_run(running):
     put(photo(40), running.images / "a" / "000.png")
     assert running.ticks() == [CHAIN]

@@ -12,6 +12,7 @@ from typing import cast
 
 import pandas as pd
 
+from dedup_assets.core import schema
 from dedup_assets.core.labels.importing import ImportedLabels
 from dedup_assets.core.project import Project
 from dedup_assets.core.sources.base import FoundFile, Listing
@@ -56,6 +57,12 @@ def embedded_batches(project: Project, images: pd.DataFrame) -> set[str]:
     """The batches that were embedded as they are in `images`, all rows of that table."""
     embedded = _embedded(project.store)
     return {batch for batch, version in _versions(project, _files(images)).items() if embedded.get(batch) == version}
+
+
+def waiting_batches(project: Project) -> list[str]:
+    """The batches that were not embedded as they were last scanned, sorted."""
+    images = project.store.read(schema.IMAGES)
+    return sorted(set(batches_of(images["image_id"])) - embedded_batches(project, images))
 
 
 def note_embedded(project: Project, images: pd.DataFrame, batches: Collection[str] = ()) -> None:
