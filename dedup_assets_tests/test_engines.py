@@ -4,6 +4,7 @@ import pickle
 import threading
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import SettingsError
@@ -42,6 +43,16 @@ def test_several_threads_do_not_each_start_threads_of_torch():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("workers", "alone"), [(1, False), (2, False), (2, True)])
+def test_work_never_starts_threads_of_blas(workers, alone):
+    def blas_threads(_):
+        return max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+
+    with threadpool_limits(3, user_api="blas"):
+        assert set(LocalEngine(workers).each(blas_threads, range(8), alone=alone)) == {1}
+        assert blas_threads(None) == 3
 
 
 def test_a_failure_in_a_shard_is_raised():

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
+from threadpoolctl import threadpool_limits
+
 from dedup_assets import __version__
 from dedup_assets.core.engines.base import Result, Shard
 from dedup_assets.core.engines.exchange import Ledger, Parcel, Prefix, piece_name, prefix_of
@@ -68,10 +70,15 @@ class LocalEngine:
             ledger.write()
 
     def _done(self, work: Callable[[Shard], Result], shards: Iterable[Shard], alone: bool = False) -> Iterator[Result]:
-        if self._threads == 1 or alone:
-            yield from map(work, shards)
+        if alone:
+            with threadpool_limits(1, user_api="blas"):
+                yield from map(work, shards)
             return
-        with _torch_on_one_thread(), ThreadPoolExecutor(self._threads) as pool:
+        if self._threads == 1:
+            with _one_thread_each():
+                yield from map(work, shards)
+            return
+        with _one_thread_each(), ThreadPoolExecutor(self._threads) as pool:
             waiting: deque[Future[Result]] = deque()
             try:
                 for shard in shards:
@@ -95,15 +102,16 @@ def _collected(prefix: Prefix, parcel: Parcel, work: Callable[[Shard], Result], 
 
 
 @contextmanager
-def _torch_on_one_thread() -> Iterator[None]:
-    """While our own threads keep the cores busy, torch, where it is loaded, adds none to wait for each other."""
+def _one_thread_each() -> Iterator[None]:
+    """While our own threads keep the cores busy, BLAS and torch, where it is loaded, add none to wait for."""
     torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    with threadpool_limits(1, user_api="blas"):
+        if torch is None:
+            yield
+            return
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
