@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 from dedup_assets.assets import GROUP
 from dedup_assets.build import build_dedup_defs
 from dedup_assets.core.datasets import DatasetRecipe
-from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER
+from dedup_assets.core.detection.base import DEFAULT_EMBEDDER
 from dedup_assets.core.detection.products import AUTO
 from dedup_assets.core.drift import DRIFT_BOUND
 from dedup_assets.core.engines.base import LOCAL, RaySettings

@@ -13,7 +13,8 @@ from dedup_assets.core.calibration.calibrate import LEAST_PHOTOS, PHOTOS, calibr
 from dedup_assets.core.calibration.edits import EDITS
 from dedup_assets.core.calibration.picture import check_picture_path, draw_calibration
 from dedup_assets.core.calibration.suggestion import FALSE_SHARE, suggest
-from dedup_assets.core.detection.embedders import Calibration, load_embedder
+from dedup_assets.core.detection.base import Calibration
+from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.errors import DedupError, NoImagesError
 from dedup_assets.core.run import Run
 from dedup_assets.core.sources import source_of

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup_assets.core.detection import products, search
-from dedup_assets.core.detection.embedders import Calibration
+from dedup_assets.core.detection.base import Calibration
 from dedup_assets.core.detection.neighbours import Known, Reach, join, nearest_among, pair_distances, quantise
 from dedup_assets.core.errors import SettingsError
 

@@ -12,7 +12,8 @@ from typing_extensions import Unpack
 
 from dedup_assets.core.datasets import LINKS, DatasetRecipe
 from dedup_assets.core.delivery import check_target
-from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, check_name
+from dedup_assets.core.detection.base import DEFAULT_EMBEDDER
+from dedup_assets.core.detection.embedders import check_name
 from dedup_assets.core.detection.products import AUTO, DEVICES
 from dedup_assets.core.engines.base import LOCAL, RAY, RaySettings, check_engine
 from dedup_assets.core.errors import SettingsError, StoreError

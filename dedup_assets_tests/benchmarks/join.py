@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.embedders import Calibration
+from dedup_assets.core.detection.base import Calibration
 from dedup_assets.core.detection.neighbours import Join, Known, Reach, join, quantise
 from dedup_assets.core.engines.local import LocalEngine
 

@@ -10,7 +10,7 @@ import numpy as np
 from dedup_assets.core.calibration.edits import EDITS, Edit
 from dedup_assets.core.calibration.planting import Bench, DifferentPairs, Photo, choose_photos
 from dedup_assets.core.calibration.suggestion import Suggestion, suggest
-from dedup_assets.core.detection.embedders import Embedder
+from dedup_assets.core.detection.base import Embedder
 from dedup_assets.core.detection.search import Distances
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.run import Run

@@ -13,8 +13,8 @@ from PIL import Image
 
 from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.calibration.edits import Edit, plant
+from dedup_assets.core.detection.base import Calibration, Embedder
 from dedup_assets.core.detection.comparing import Comparer, Content
-from dedup_assets.core.detection.embedders import Calibration, Embedder
 from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.detection.products import Int8
 from dedup_assets.core.detection.search import Distances, Indices, pair_distances

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.embedders import Calibration
+from dedup_assets.core.detection.base import Calibration
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD
 
 FALSE_SHARE = 1 / (1000 * 999 / 2)  # of the pairs of different images: one pair among 1,000 images

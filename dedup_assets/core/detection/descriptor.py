@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup_assets.core.detection.base import DEFAULT_EMBEDDER, Calibration
 from dedup_assets.core.detection.borders import inside_borders, plain
-from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, Calibration
 from dedup_assets.core.detection.pooling import CELL, Span, cell_weights
 from dedup_assets.core.images import SKETCH_SIZE
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.embedders import Calibration
+from dedup_assets.core.detection.base import Calibration
 from dedup_assets.core.detection.products import AUTO, Int8
 from dedup_assets.core.detection.search import (
     Distances,

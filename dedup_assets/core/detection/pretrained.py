@@ -21,7 +21,7 @@ from urllib.parse import urlparse
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.embedders import DEFAULT_EMBEDDER, Calibration
+from dedup_assets.core.detection.base import DEFAULT_EMBEDDER, Calibration
 from dedup_assets.core.errors import EmbedderError
 
 if TYPE_CHECKING:

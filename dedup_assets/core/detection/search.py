@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.embedders import Calibration
+from dedup_assets.core.detection.base import Calibration
 from dedup_assets.core.detection.products import AUTO, TILE_COLUMNS, TILE_ROWS, Int8, Multiplier, Products, multiplier
 
 Indices = NDArray[np.int64]

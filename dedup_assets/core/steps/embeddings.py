@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from dedup_assets.core import schema
 from dedup_assets.core.batches import batch_of, batches_of, embedded_batches, note_embedded
-from dedup_assets.core.detection.embedders import Embedder, load_embedder
+from dedup_assets.core.detection.base import Embedder
+from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.detection.products import Int8
 from dedup_assets.core.engines.exchange import forget_results

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dedup_assets.core import schema
 from dedup_assets.core.arrays import ArrayShelf
-from dedup_assets.core.detection.embedders import Embedder
+from dedup_assets.core.detection.base import Embedder
 from dedup_assets.core.engines.base import RAY, Engine
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import DedupError

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core import schema
+from dedup_assets.core.detection.base import Embedder
 from dedup_assets.core.detection.comparing import Comparer, Content, comparison_version
-from dedup_assets.core.detection.embedders import Embedder, load_embedder
+from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, Reach, join, nothing_known
 from dedup_assets.core.keepers import rank
 from dedup_assets.core.membership import among
