@@ -9,22 +9,24 @@ from typing import Any, cast
 import dagster as dg
 
 from dedup_assets.batches import PICTURES, batches_of_run, tell_arrived
-from dedup_assets.core import covered, schema, steps
-from dedup_assets.core.configured import configured
-from dedup_assets.core.decisions import file_version
-from dedup_assets.core.drift import note_arrivals
+from dedup_assets.core import steps
 from dedup_assets.core.engines.base import RAY
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.folder_changes import compared
 from dedup_assets.core.labels.importing import input_version
-from dedup_assets.core.plan import decision_counts
+from dedup_assets.core.lineage.versions import current_version
+from dedup_assets.core.living import covered
+from dedup_assets.core.living.configured import configured
+from dedup_assets.core.living.folder_changes import compared
+from dedup_assets.core.living.plan import decision_counts
+from dedup_assets.core.living.thresholds_used import note_before, thresholds_used
 from dedup_assets.core.project import Project
-from dedup_assets.core.published import for_reading
 from dedup_assets.core.report import nearest_pairs, removed_pairs
 from dedup_assets.core.run import Progress, Run
+from dedup_assets.core.scoring.decisions import file_version
+from dedup_assets.core.scoring.drift import note_arrivals
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
-from dedup_assets.core.thresholds_used import note_before, thresholds_used
-from dedup_assets.core.versions import current_version
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.published import for_reading
 from dedup_assets.metadata import (
     SHOWN_PAIRS,
     arrivals_metadata,

@@ -3,8 +3,8 @@
 `eager` is a sensor of our own, not AutomationCondition.eager(): that condition forgets an observation made while a run
 of the asset is under way (the run's end counts as its answer, though the run may have listed the folder before the
 change), and answers again a change that a run started by hand has dealt with already. The sensor asks the store
-what the dataset stands for, so one change leads to one run, whoever starts it; `core/changes.py` holds the rule, and
-the run key keeps a tick that is evaluated twice from starting two.
+what the dataset stands for, so one change leads to one run, whoever starts it; `core/living/changes.py` holds the rule,
+and the run key keeps a tick that is evaluated twice from starting two.
 
 A run that fails is not started again until something changes: the same files and the same decisions would fail again.
 """
@@ -17,10 +17,10 @@ import dagster as dg
 
 from dedup_assets.batches import Batches
 from dedup_assets.chain import DECISIONS_CHANGED, WAITING, Chain
-from dedup_assets.core.changes import Due, Memory, Sight, judge, look
-from dedup_assets.core.configured import version_of_settings
-from dedup_assets.core.covered import covered
 from dedup_assets.core.errors import DedupError, SettingsError
+from dedup_assets.core.living.changes import Due, Memory, Sight, judge, look
+from dedup_assets.core.living.configured import version_of_settings
+from dedup_assets.core.living.covered import covered
 from dedup_assets.core.settings import AUTOMATIONS, EAGER, NONE, SCHEDULE
 from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.steps.record import EMBEDDINGS, STEPS

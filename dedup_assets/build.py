@@ -12,10 +12,10 @@ from dedup_assets.automation import Automation, build_automation
 from dedup_assets.batches import Batches
 from dedup_assets.chain import Chain
 from dedup_assets.checks import build_checks
-from dedup_assets.core.configured import configured
-from dedup_assets.core.drift import DRIFT_BOUND
+from dedup_assets.core.living.configured import configured
 from dedup_assets.core.project import Project, ProjectSettings, project_of
 from dedup_assets.core.run import Progress
+from dedup_assets.core.scoring.drift import DRIFT_BOUND
 from dedup_assets.core.settings import (
     BATCHES,
     DUPLICATE_THRESHOLD,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import dagster as dg
 
 from dedup_assets.batches import STARTED_BY, Batches, Part, PartitionsRequest
-from dedup_assets.core.changes import Due, Sight
-from dedup_assets.core.configured import steps_below
-from dedup_assets.core.covered import State, covered_settings
+from dedup_assets.core.living.changes import Due, Sight
+from dedup_assets.core.living.configured import steps_below
+from dedup_assets.core.living.covered import State, covered_settings
 from dedup_assets.core.project import Project
 from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, EMBEDDINGS, STEPS

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from dedup_assets.assets import readable_failures
-from dedup_assets.core import schema
-from dedup_assets.core.drift import ALL, DRIFT_BOUND, Arrival, beyond, last_arrivals
+from dedup_assets.core.living.thresholds_used import thresholds_before, thresholds_used
 from dedup_assets.core.project import Project
-from dedup_assets.core.rules import RULES, StoreRows
+from dedup_assets.core.scoring.drift import ALL, DRIFT_BOUND, Arrival, beyond, last_arrivals
+from dedup_assets.core.scoring.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.thresholds_used import thresholds_before, thresholds_used
+from dedup_assets.core.storage import schema
 from dedup_assets.label_checks import build_label_checks
 
 WARN = dg.AssetCheckSeverity.WARN

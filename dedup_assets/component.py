@@ -8,10 +8,10 @@ from dedup_assets.build import build_dedup_defs
 from dedup_assets.core.datasets import DatasetRecipe
 from dedup_assets.core.detection.base import DEFAULT_EMBEDDER
 from dedup_assets.core.detection.products import AUTO
-from dedup_assets.core.drift import DRIFT_BOUND
 from dedup_assets.core.engines.base import LOCAL, RaySettings
 from dedup_assets.core.images import MAX_PIXELS
-from dedup_assets.core.keepers import KeeperPolicy
+from dedup_assets.core.scoring.drift import DRIFT_BOUND
+from dedup_assets.core.scoring.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
     ANNOTATIONS_HELP,
     AUTOMATION_HELP,

@@ -6,10 +6,10 @@ import dagster as dg
 import pandas as pd
 
 from dedup_assets.assets import readable_failures
-from dedup_assets.core import schema
 from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
-from dedup_assets.core.leakage import leakage
 from dedup_assets.core.project import Project
+from dedup_assets.core.scoring.leakage import leakage
+from dedup_assets.core.storage import schema
 
 _SHOWN = 20
 _COLUMNS = ["image_id", "keeper_id", "difference", "outcome"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 

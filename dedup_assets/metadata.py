@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from dedup_assets.core.drift import ALL, Arrival
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.exploring.thumbnails import thumbnail
-from dedup_assets.core.grounds import why_gone
+from dedup_assets.core.lineage.grounds import why_gone
+from dedup_assets.core.lineage.versions import Moved, difference, version_called
 from dedup_assets.core.project import Project
 from dedup_assets.core.report import Bar, ShownPair, file_hashes, histogram
-from dedup_assets.core.schema import REMOVALS, Table
+from dedup_assets.core.scoring.drift import ALL, Arrival
 from dedup_assets.core.settings import EXPLORER_PORT
-from dedup_assets.core.store import Store
-from dedup_assets.core.versions import Moved, difference, version_called
+from dedup_assets.core.storage.schema import REMOVALS, Table
+from dedup_assets.core.storage.store import Store
 
 SHOWN_PAIRS = 8  # pictures lie in the event log, so few and small
 _SHOWN_REMOVALS = 50

@@ -8,7 +8,7 @@ from dedup_assets.commands.progress import progress_bars
 from dedup_assets.core.project import Project
 from dedup_assets.core.report import Overview
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 from dedup_assets.jobs import JobResult, run_job
 
 

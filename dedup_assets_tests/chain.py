@@ -6,12 +6,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dedup_assets.core import schema, steps
+from dedup_assets.core import steps
 from dedup_assets.core.project import project_of
-from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.run import Run
+from dedup_assets.core.scoring.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 TIMES = (
     "first_seen_at",

@@ -7,8 +7,8 @@ import time
 import dagster as dg
 
 from dedup_assets import build_dedup_defs
-from dedup_assets.core.configured import configured
-from dedup_assets.core.covered import note_dataset
+from dedup_assets.core.living.configured import configured
+from dedup_assets.core.living.covered import note_dataset
 from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
 

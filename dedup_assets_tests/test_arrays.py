@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from dedup_assets.core import arrays
-from dedup_assets.core.arrays import ArrayShelf
+from dedup_assets.core.storage import arrays
+from dedup_assets.core.storage.arrays import ArrayShelf
 
 
 def key(name):

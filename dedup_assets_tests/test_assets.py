@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 
 from dedup_assets import build_dedup_defs
-from dedup_assets.core import schema
+from dedup_assets.core.lineage.versions import current_version
 from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import Store
-from dedup_assets.core.versions import current_version
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 from dedup_assets.demo import IDENTICAL_KINDS, make_demo_images
 from dedup_assets.jobs import APPLY_DECISIONS, run_job
 

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 import pandas as pd
 import pytest
 
-from dedup_assets.core import schema
-from dedup_assets.core.audit import removal_rows, removals_after
-from dedup_assets.core.collection import IDENTICAL, REVIEWED, Removal
+from dedup_assets.core.lineage.audit import removal_rows, removals_after
 from dedup_assets.core.run import Run
+from dedup_assets.core.scoring.collection import IDENTICAL, REVIEWED, Removal
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 START = datetime(2024, 5, 1, 12)
 

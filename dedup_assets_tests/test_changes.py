@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup_assets.core import covered as covered_module
-from dedup_assets.core.changes import PATIENCE_SECONDS, Due, Memory, Sight, judge, look
-from dedup_assets.core.configured import configured, steps_below, version_of_settings
-from dedup_assets.core.covered import State, covered, covered_settings
+from dedup_assets.core.living import covered as covered_module
+from dedup_assets.core.living.changes import PATIENCE_SECONDS, Due, Memory, Sight, judge, look
+from dedup_assets.core.living.configured import configured, steps_below, version_of_settings
+from dedup_assets.core.living.covered import State, covered, covered_settings
 from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.record import STEPS
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import put_photos
 

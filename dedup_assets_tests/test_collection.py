@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup_assets.core.collection import (
+from dedup_assets.core.errors import NoSurvivorError
+from dedup_assets.core.scoring.collection import (
     BY_RULE,
     DISCARDED,
     DUPLICATE,
@@ -16,8 +17,7 @@ from dedup_assets.core.collection import (
     keeper_chain,
     survivor,
 )
-from dedup_assets.core.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision, Decision
-from dedup_assets.core.errors import NoSurvivorError
+from dedup_assets.core.scoring.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision, Decision
 
 
 def decided(image, word, partner=None, images=None, **more):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dedup_assets.core.decisions import Library, bind, file_version, read_decisions
 from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.scoring.decisions import Library, bind, file_version, read_decisions
 
 HEADER = "image_id,decision,duplicate_of,content_hash,reviewer,decided_at,note\n"
 

@@ -5,11 +5,11 @@ import shutil
 import duckdb
 import pytest
 
-from dedup_assets.core import schema
 from dedup_assets.core.doctor.examine import WRONG, examine, prune_store, repair
-from dedup_assets.core.published import current_set
+from dedup_assets.core.lineage.versions import current_version
 from dedup_assets.core.run import Run
-from dedup_assets.core.versions import current_version
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.published import current_set
 from dedup_assets_tests.chain import RESULTS, only_dataset
 
 

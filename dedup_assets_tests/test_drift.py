@@ -5,9 +5,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from dedup_assets.core import schema
-from dedup_assets.core.drift import ALL, ROOT, Arrival, beyond, count_arrivals, last_arrivals, note_arrivals
 from dedup_assets.core.run import Run
+from dedup_assets.core.scoring.drift import ALL, ROOT, Arrival, beyond, count_arrivals, last_arrivals, note_arrivals
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import photo, put, put_photos
 

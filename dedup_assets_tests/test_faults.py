@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from dedup_assets.core import schema
 from dedup_assets.core.datasets import CURRENT
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import RESULTS, chain_in
 from dedup_assets_tests.pictures import exif, grain, photo, put, put_photos
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.keepers import KeeperPolicy, may_go, protected_levels, rank, split_of, why_kept
+from dedup_assets.core.scoring.keepers import KeeperPolicy, may_go, protected_levels, rank, split_of, why_kept
 
 
 def images(*rows):

@@ -14,19 +14,19 @@ import dagster as dg
 import pytest
 
 from dedup_assets import build_dedup_defs
-from dedup_assets.core import lease as lease_module
-from dedup_assets.core import store as store_module
 from dedup_assets.core.errors import DedupError, StoreError
 from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import lease as lease_module
+from dedup_assets.core.storage import store as store_module
+from dedup_assets.core.storage.store import Store
 from dedup_assets.jobs import run_job
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import put_photos
 
 HOLD = """
 import sys, time
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 store = Store(sys.argv[1])
 with store.exclusively(lease=store.lease(sys.argv[2])):
     print("held", flush=True)

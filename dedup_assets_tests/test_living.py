@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from PIL import Image, ImageFilter
 
-from dedup_assets.core import schema
-from dedup_assets.core.decisions import COLUMNS, WORDS
 from dedup_assets.core.errors import DecisionError, NoImagesError, NoSurvivorError
+from dedup_assets.core.scoring.decisions import COLUMNS, WORDS
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import photo, put
 

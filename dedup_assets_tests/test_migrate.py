@@ -6,11 +6,11 @@ import shutil
 import duckdb
 import pytest
 
-from dedup_assets.core import schema
 from dedup_assets.core.doctor.examine import NOTE, OK, WRONG, examine, prune_store, repair
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.report import overview
 from dedup_assets.core.run import Run
+from dedup_assets.core.storage import schema
 
 LATER = {  # what the first release had not
     "images": {"etag", "annotated", "label_hash", "renamed_from"},

@@ -10,8 +10,8 @@ import pytest
 
 import dedup_assets
 from dedup_assets import find_duplicates, open_store
-from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError, NoImagesError, SettingsError, StoreError
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import photo, put, put_photos
 

@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import NoImagesError
-from dedup_assets.core.plan import full_plan, quick_plan
+from dedup_assets.core.living.plan import full_plan, quick_plan
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import chain_in, removed
 from dedup_assets_tests.pictures import photo, put, put_photos
 

@@ -8,10 +8,10 @@ import duckdb
 import pandas as pd
 import pytest
 
-from dedup_assets.core import published, schema
-from dedup_assets.core.published import PUBLISHED, current_set, for_reading, publish
 from dedup_assets.core.report import overview
 from dedup_assets.core.run import Run
+from dedup_assets.core.storage import published, schema
+from dedup_assets.core.storage.published import PUBLISHED, current_set, for_reading, publish
 from dedup_assets_tests.pictures import photo, put
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dedup_assets import DedupComponent
-from dedup_assets.core.decisions import read_decisions
+from dedup_assets.core.scoring.decisions import read_decisions
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

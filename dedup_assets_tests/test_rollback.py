@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.image_history import history
-from dedup_assets.core.plan import full_plan
-from dedup_assets.core.published import current_set
-from dedup_assets.core.rollback import roll_back
-from dedup_assets.core.rules import RULES, StoreRows
+from dedup_assets.core.lineage.image_history import history
+from dedup_assets.core.lineage.versions import current_version, difference, version_called
+from dedup_assets.core.lineage.why import explain
+from dedup_assets.core.living.plan import full_plan
+from dedup_assets.core.living.rollback import roll_back
 from dedup_assets.core.run import Run
+from dedup_assets.core.scoring.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.versions import current_version, difference, version_called
-from dedup_assets.core.why import explain
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.published import current_set
 from dedup_assets_tests.chain import removed
 from dedup_assets_tests.pictures import photo, put
 

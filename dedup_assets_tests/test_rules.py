@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from dedup_assets.core import schema
-from dedup_assets.core.rules import RULES, StoreRows
+from dedup_assets.core.scoring.rules import RULES, StoreRows
+from dedup_assets.core.scoring.uniqueness import DUPLICATE_LABEL
 from dedup_assets.core.settings import DUPLICATES_TAG
-from dedup_assets.core.store import Store
-from dedup_assets.core.uniqueness import DUPLICATE_LABEL
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 THRESHOLD = 0.0001
 

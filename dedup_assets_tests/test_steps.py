@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from dedup_assets.core import images as images_module
-from dedup_assets.core import schema, steps
+from dedup_assets.core import steps
 from dedup_assets.core.errors import DedupError, NoImagesError
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import chain_in, dataset_folder, only_dataset, removed
 from dedup_assets_tests.pictures import exif, grain, photo, put, put_photos
 

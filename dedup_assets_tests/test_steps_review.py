@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import DecisionError, NoSurvivorError
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import RESULTS, dataset_folder, only_dataset, removed
 
 # ---- decisions

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dedup_assets.core import schema
-from dedup_assets.core import store as store_module
 from dedup_assets.core.errors import StoreError
-from dedup_assets.core.store import StepRecord, Store, content_version, default_store, version_of
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage import store as store_module
+from dedup_assets.core.storage.store import StepRecord, Store, content_version, default_store, version_of
 
 spawned = multiprocessing.get_context("spawn")
 
@@ -258,7 +258,7 @@ def test_two_writers_lose_nothing(store):
 
 
 HOLD = """
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 with Store(sys.argv[1]).exclusively():
     print("ready", flush=True)
     time.sleep(float(sys.argv[2]))

@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import StoreError
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 from dedup_assets_tests.test_store import facts, tags
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup_assets.core.errors import SettingsError
+from dedup_assets.core.scoring.uniqueness import DUPLICATE_LABEL, NEAR_DUPLICATE_LABEL, ContentPairs, score
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.uniqueness import DUPLICATE_LABEL, NEAR_DUPLICATE_LABEL, ContentPairs, score
 
 THRESHOLDS = Thresholds(0.0001, 0.05)
 LIMIT = 0.1  # distances up to here are known pair by pair

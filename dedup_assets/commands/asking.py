@@ -18,8 +18,8 @@ EXPORTS = ("kept", "removed", "scores", "pairs", "images", "tags", "labels", "la
 @JSON_OPTION
 def why(image: str, store: Path | None, as_json: bool) -> None:
     """Say why an image was removed, or why it is still there."""
-    from dedup_assets.core.published import for_reading
-    from dedup_assets.core.why import explain
+    from dedup_assets.core.lineage.why import explain
+    from dedup_assets.core.storage.published import for_reading
 
     answer = explain(for_reading(existing(store)), image)
     if as_json:
@@ -33,8 +33,8 @@ def why(image: str, store: Path | None, as_json: bool) -> None:
 @JSON_OPTION
 def status(store: Path | None, as_json: bool) -> None:
     """Show what a store holds, and when its dataset was last written."""
-    from dedup_assets.core.published import for_reading
     from dedup_assets.core.report import overview
+    from dedup_assets.core.storage.published import for_reading
     from dedup_assets.terminal import status_lines
 
     shown = overview(for_reading(existing(store)))
@@ -69,7 +69,7 @@ def export(
 ) -> None:
     """Write the dataset in the format of your training code, or a table as CSV, Parquet, JSON or a list of images."""
     from dedup_assets.core.export import export_frame, write_export
-    from dedup_assets.core.published import for_reading
+    from dedup_assets.core.storage.published import for_reading
 
     if format_:
         _export_dataset(what, format_, output, dataset, collection, placement, store)

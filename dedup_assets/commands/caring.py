@@ -18,8 +18,8 @@ from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, existing, s
 def doctor(store: Path | None, repairing: bool, pruning: bool, as_json: bool) -> None:
     """Check a store, a line for each check; exit code 1 when something is wrong."""
     from dedup_assets.core.doctor.examine import WRONG, examine, prune_store, repair
-    from dedup_assets.core.published import current_set
     from dedup_assets.core.run import Run
+    from dedup_assets.core.storage.published import current_set
 
     found = store_at(store)
     if current_set(found) is None:  # else the database may be gone, and can be rebuilt

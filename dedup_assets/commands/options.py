@@ -9,7 +9,7 @@ import click
 from dedup_assets.core.settings import STORE_HELP
 
 if TYPE_CHECKING:
-    from dedup_assets.core.store import Store
+    from dedup_assets.core.storage.store import Store
 
 STORE_OPTION = click.option(
     "--store",
@@ -26,7 +26,7 @@ def tell_json(answer: object) -> None:
 
 def store_at(store: Path | None) -> "Store":
     """The store that was named, else the default one; it need not be there."""
-    from dedup_assets.core.store import Store, default_store
+    from dedup_assets.core.storage.store import Store, default_store
 
     return Store(store) if store else default_store()
 

@@ -12,8 +12,8 @@ from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, existing, s
 from dedup_assets.core.settings import DECISIONS_HELP, DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
 
 if TYPE_CHECKING:
-    from dedup_assets.core.folder_changes import FolderChanges
-    from dedup_assets.core.plan import Outcome, Plan
+    from dedup_assets.core.living.folder_changes import FolderChanges
+    from dedup_assets.core.living.plan import Outcome, Plan
     from dedup_assets.core.project import Project
 
 _SHOWN = 8
@@ -44,7 +44,7 @@ def plan(
     IMAGES and all settings are those of the store's last run unless given.
     """
     from dedup_assets.commands.progress import progress_bars
-    from dedup_assets.core.plan import full_plan, plan_as_json, quick_plan
+    from dedup_assets.core.living.plan import full_plan, plan_as_json, quick_plan
     from dedup_assets.core.run import Run
 
     project = _project(images, store)
@@ -100,8 +100,8 @@ def _project(images: str | None, store: Path | None) -> "Project":
 
 
 def _thresholds(project: "Project", duplicate: float | None, near: float | None) -> Thresholds:
-    from dedup_assets.core.published import for_reading
     from dedup_assets.core.steps.record import thresholds_of
+    from dedup_assets.core.storage.published import for_reading
 
     used = thresholds_of(for_reading(project.store).steps()) or Thresholds()
     return Thresholds(used.duplicate if duplicate is None else duplicate, used.near_duplicate if near is None else near)
@@ -157,7 +157,7 @@ def _table(rows: Rows) -> list[str]:
 
 
 def _leaving(outcome: "Outcome", shown: int | None) -> list[str]:
-    from dedup_assets.core.grounds import why_gone
+    from dedup_assets.core.lineage.grounds import why_gone
 
     lines = [
         f"{gone.image_id}: {why_gone(gone.reason, gone.keeper_id, gone.distance, gone.decided_by)}"

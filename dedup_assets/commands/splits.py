@@ -9,7 +9,7 @@ import click
 from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, existing, tell_json
 
 if TYPE_CHECKING:
-    from dedup_assets.core.leakage import LeakageReport
+    from dedup_assets.core.scoring.leakage import LeakageReport
 
 
 @click.command()
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @JSON_OPTION
 def leakage(output: Path | None, store: Path | None, as_json: bool) -> None:
     """Show pictures that are in two splits, such as train and test, and those twice in one."""
-    from dedup_assets.core import leakage as core
     from dedup_assets.core.export import write_export
+    from dedup_assets.core.scoring import leakage as core
 
     report = core.leakage(existing(store))
     if output:

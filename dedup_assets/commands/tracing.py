@@ -11,9 +11,9 @@ import click
 from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, existing, tell_json
 
 if TYPE_CHECKING:
-    from dedup_assets.core.image_history import ImageHistory
-    from dedup_assets.core.rollback import RolledBack
-    from dedup_assets.core.versions import Difference
+    from dedup_assets.core.lineage.image_history import ImageHistory
+    from dedup_assets.core.lineage.versions import Difference
+    from dedup_assets.core.living.rollback import RolledBack
 
 _SHOWN = 20
 
@@ -24,8 +24,8 @@ _SHOWN = 20
 @JSON_OPTION
 def history(image: str, store: Path | None, as_json: bool) -> None:
     """Tell what happened to an image, oldest first, with the Dagster runs."""
-    from dedup_assets.core.image_history import history as history_of
-    from dedup_assets.core.published import for_reading
+    from dedup_assets.core.lineage.image_history import history as history_of
+    from dedup_assets.core.storage.published import for_reading
 
     found = history_of(for_reading(existing(store)), image)
     if as_json:
@@ -45,8 +45,8 @@ def diff(before: str, after: str, show_all: bool, store: Path | None, as_json: b
 
     A VERSION is the start of its digits, NAME/digits, or latest, previous or current, which the second is if left out.
     """
-    from dedup_assets.core.published import for_reading
-    from dedup_assets.core.versions import difference, version_called
+    from dedup_assets.core.lineage.versions import difference, version_called
+    from dedup_assets.core.storage.published import for_reading
 
     reading = for_reading(existing(store))
     found = difference(reading, version_called(reading, before), version_called(reading, after))
@@ -66,11 +66,11 @@ def rollback(version: str, store: Path | None, as_json: bool) -> None:
     VERSION is the start of its digits, NAME/digits, previous (the default) or latest, which undoes going back. Nothing
     is computed that is stored; no image and no reviewed file is changed.
     """
+    from dedup_assets.core.lineage.run_links import ROLLBACK
+    from dedup_assets.core.lineage.versions import version_called
+    from dedup_assets.core.living.rollback import roll_back
     from dedup_assets.core.project import remembered
-    from dedup_assets.core.rollback import roll_back
     from dedup_assets.core.run import Run
-    from dedup_assets.core.run_links import ROLLBACK
-    from dedup_assets.core.versions import version_called
 
     found = existing(store)
     project = remembered(found)
@@ -83,7 +83,7 @@ def rollback(version: str, store: Path | None, as_json: bool) -> None:
 
 
 def _history_lines(found: "ImageHistory") -> list[str]:
-    from dedup_assets.core.run_links import link_to
+    from dedup_assets.core.lineage.run_links import link_to
 
     lines = [f"{found.image_id}: {found.now}", ""]
     for entry in found.happenings:

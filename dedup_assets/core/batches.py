@@ -12,11 +12,11 @@ from typing import cast
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.labels.importing import ImportedLabels
 from dedup_assets.core.project import Project
 from dedup_assets.core.sources.base import FoundFile, Listing
-from dedup_assets.core.store import Store, version_of
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store, version_of
 
 ROOT = "."  # the batch of images that lie in no folder
 _FACT = "batches_embedded"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core.atomic import point
 from dedup_assets.core.errors import DedupError, SettingsError
 from dedup_assets.core.sources.base import Readable, Source
+from dedup_assets.core.storage.atomic import point
 
 LINKS = ("symlink", "hardlink")
 PLACEMENTS = (*LINKS, "copy", "none")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import remembered
 from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 TABLES = {"images": schema.IMAGES, "scores": schema.SCORES, "pairs": schema.PAIRS, "tags": schema.TAGS}
 TABLES |= {"labels": schema.LABELS, "label_conflicts": schema.LABEL_CONFLICTS}

@@ -18,7 +18,7 @@ from dedup_assets.core.detection.products import AUTO, DEVICES
 from dedup_assets.core.engines.base import LOCAL, RAY, RaySettings, check_engine
 from dedup_assets.core.errors import SettingsError, StoreError
 from dedup_assets.core.images import MAX_PIXELS
-from dedup_assets.core.keepers import KeeperPolicy
+from dedup_assets.core.scoring.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
     INPUT_FORMATS,
     LABEL_OVERLAP,
@@ -30,7 +30,7 @@ from dedup_assets.core.settings import (
 from dedup_assets.core.sources import source_of
 from dedup_assets.core.sources.base import Source
 from dedup_assets.core.sources.folder import Folder
-from dedup_assets.core.store import Store, default_store, version_of
+from dedup_assets.core.storage.store import Store, default_store, version_of
 
 _FACT = "project"
 _URI_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
 from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, summary_of
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 HISTOGRAM_EDGES = (0.0, 0.0001, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
 

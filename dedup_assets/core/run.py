@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-
-from dedup_assets.core.store import now_utc
+from datetime import datetime, timezone
 
 Progress = Callable[[str, int, int], None]
+
+
+def now_utc() -> datetime:
+    """The time, UTC, without a zone, as the tables hold it."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
 def _silent(*_: object) -> None:

@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.engines.base import Engine
 from dedup_assets.core.engines.local import worker_count
 from dedup_assets.core.errors import SourceError
 from dedup_assets.core.images import MAX_PIXELS, ImageFacts, hash_pixels, read_image
-from dedup_assets.core.keepers import split_of
 from dedup_assets.core.membership import among
 from dedup_assets.core.run import Run
+from dedup_assets.core.scoring.keepers import split_of
 from dedup_assets.core.sources.base import FoundFile, Listing, Source
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.arrays import ArrayShelf
 
 CHUNK = 1024
 SHARD = 32  # files in one piece of work

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 from dedup_assets.explorer import (
     audit,
     collections,

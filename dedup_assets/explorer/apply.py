@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import remembered
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 from dedup_assets.explorer.job import tell
 
 ALL = "all"

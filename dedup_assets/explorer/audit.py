@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dedup_assets.core.decisions import DISCARD, KEEP
 from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.exploring.decision_file import NewDecision
 from dedup_assets.core.exploring.history import STATES, Search, choices, search
+from dedup_assets.core.scoring.decisions import DISCARD, KEEP
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import Body, text_in, texts_in, whole, writes
 from dedup_assets.explorer.state import Explorer, explorer_of

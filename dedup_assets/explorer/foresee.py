@@ -8,10 +8,10 @@ import sys
 
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.exploring.planned import shown_plan
-from dedup_assets.core.plan import full_plan, quick_plan
+from dedup_assets.core.living.plan import full_plan, quick_plan
 from dedup_assets.core.project import remembered
 from dedup_assets.core.run import Run
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 from dedup_assets.explorer.job import tell
 
 

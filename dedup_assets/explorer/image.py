@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.exploring.browse import similar
 from dedup_assets.core.exploring.snapshot import Snapshot
-from dedup_assets.core.image_history import ImageHistory, history_from
-from dedup_assets.core.run_links import link_to
+from dedup_assets.core.lineage.image_history import ImageHistory, history_from
+from dedup_assets.core.lineage.run_links import link_to
 from dedup_assets.core.steps.record import UNIQUENESS_SCORES
+from dedup_assets.core.storage import schema
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.state import explorer_of
 from dedup_assets.explorer.tiles import tile

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 
 _LINES_KEPT = 40
 

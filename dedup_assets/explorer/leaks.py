@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dedup_assets.core.exploring.snapshot import Snapshot
-from dedup_assets.core.leakage import Leak, leakage
+from dedup_assets.core.scoring.leakage import Leak, leakage
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import whole
 from dedup_assets.explorer.state import explorer_of

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from dedup_assets.core.exploring.planned import shown_plan
 from dedup_assets.core.exploring.snapshot import Snapshot
-from dedup_assets.core.plan import quick_plan
+from dedup_assets.core.living.plan import quick_plan
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import Body, writes
 from dedup_assets.explorer.state import Explorer, explorer_of

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.settings import EXPLORER_PORT
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 from dedup_assets.explorer.app import create_app
 
 DEFAULT_HOST = "127.0.0.1"

@@ -18,7 +18,7 @@ from dedup_assets.core.exploring.review import Review
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.exploring.watch import Watch
 from dedup_assets.core.exploring.whatif import WhatIf
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 from dedup_assets.explorer.job import Job
 
 _LONGEST_NAME = 80

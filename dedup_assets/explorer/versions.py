@@ -11,11 +11,11 @@ from starlette.routing import Route
 
 from dedup_assets.core.errors import DedupError, StoreError
 from dedup_assets.core.exploring.version_list import first_pair, listed
-from dedup_assets.core.published import for_reading
-from dedup_assets.core.rollback import roll_back
+from dedup_assets.core.lineage.run_links import ROLLBACK, link_to
+from dedup_assets.core.lineage.versions import Difference, Moved, difference, version_called
+from dedup_assets.core.living.rollback import roll_back
 from dedup_assets.core.run import Run
-from dedup_assets.core.run_links import ROLLBACK, link_to
-from dedup_assets.core.versions import Difference, Moved, difference, version_called
+from dedup_assets.core.storage.published import for_reading
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import Body, text_in, whole, writes
 from dedup_assets.explorer.state import Explorer, explorer_of

@@ -12,8 +12,8 @@ from dedup_assets.core import steps
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project, ProjectSettings, project_of
-from dedup_assets.core.rules import RULES, StoreRows
 from dedup_assets.core.run import Progress, Run
+from dedup_assets.core.scoring.rules import RULES, StoreRows
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
 from dedup_assets.core.sources.base import Source
 from dedup_assets.notebook.pictures import pairs_html, text_html

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError, StoreError
+from dedup_assets.core.lineage.why import Explanation, explain
 from dedup_assets.core.membership import among
-from dedup_assets.core.store import Store, default_store
-from dedup_assets.core.why import Explanation, explain
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store, default_store
 
 _TABLES = {table.name: table for table in schema.TABLES}
 

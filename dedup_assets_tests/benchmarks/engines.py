@@ -23,11 +23,12 @@ _LOOK_SECONDS = 0.3
 RUN = """
 import hashlib, json, sys, time
 from pathlib import Path
-from dedup_assets.core import schema, steps
+from dedup_assets.core.storage import schema
+from dedup_assets.core import steps
 from dedup_assets.core.engines import ray as ray_engine
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 from dedup_assets_tests.benchmarks.engines import CpuMeter
 from dedup_assets_tests.chain import Chain
 

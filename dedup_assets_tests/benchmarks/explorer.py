@@ -22,13 +22,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from dedup_assets.core import schema
 from dedup_assets.core.project import Project
+from dedup_assets.core.run import now_utc
 from dedup_assets.core.sources import source_of
-from dedup_assets.core.store import StepRecord, Store, now_utc
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import StepRecord, Store
 
 SERVE = (
-    "import sys; from dedup_assets.core.store import Store; from dedup_assets.explorer.server import serve; "
+    "import sys; from dedup_assets.core.storage.store import Store; from dedup_assets.explorer.server import serve; "
     "serve(Store(sys.argv[1]), port=0, on_ready=lambda address: print(address, flush=True))"
 )
 THUMBNAILS = 2000

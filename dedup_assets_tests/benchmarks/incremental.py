@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dedup_assets.core import schema
-from dedup_assets.core.store import Store, content_version
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store, content_version
 from dedup_assets_tests.benchmarks.whole_run import ONE_CORE, RUN, cpu_seconds
 
 TABLES = (schema.IMAGES, schema.CONTENT_PAIRS, schema.CONTENT_NEAREST, schema.PAIRS, schema.SCORES, schema.TAGS)

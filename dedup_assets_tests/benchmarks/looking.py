@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from dedup_assets.core.changes import Memory, judge, look
-from dedup_assets.core.covered import covered
+from dedup_assets.core.living.changes import Memory, judge, look
+from dedup_assets.core.living.covered import covered
 from dedup_assets.core.project import project_of
 
 

@@ -6,10 +6,10 @@ import dagster as dg
 import pytest
 
 from dedup_assets import build_dedup_defs
-from dedup_assets.core import schema
 from dedup_assets.core.engines import ray as ray_engine
 from dedup_assets.core.engines import ray_cluster
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 from dedup_assets_tests.pictures import put_photos
 
 USES_RAY = {"raw_images", "embeddings", "neighbours", "uniqueness_scores"}

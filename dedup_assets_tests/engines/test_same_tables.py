@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from dedup_assets.core import schema
 from dedup_assets.core.detection import comparing
 from dedup_assets.core.engines import ray as ray_engine
 from dedup_assets.core.steps import embeddings
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import grain, photo, put, put_photos
 

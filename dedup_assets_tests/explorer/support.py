@@ -24,7 +24,7 @@ from dedup_assets.core.steps import (
     score_uniqueness,
     write_dataset,
 )
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 from dedup_assets.explorer.app import create_app
 from dedup_assets.explorer.security import TOKEN_HEADER
 from dedup_assets_tests.pictures import put
@@ -34,7 +34,7 @@ BROKEN = "train/broken.jpg"
 GROUPS = 4
 COPIES = ("train/0.png", "train/1_copy.png", "train/1_copy_again.png")
 _SERVE = (
-    "import sys; from dedup_assets.core.store import Store; from dedup_assets.explorer.server import serve; "
+    "import sys; from dedup_assets.core.storage.store import Store; from dedup_assets.explorer.server import serve; "
     "serve(Store(sys.argv[1]), port=int(sys.argv[2]), on_ready=lambda address: print(address, flush=True))"
 )
 CHROMIUM_FLAGS = [

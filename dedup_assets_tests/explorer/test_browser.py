@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dedup_assets.core import schema
+from dedup_assets.core.lineage.versions import current_version
 from dedup_assets.core.project import remembered
-from dedup_assets.core.versions import current_version
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.explorer.support import BROKEN, COPIES, GROUPS, HOSTILE, Process, apply_decisions
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from dedup_assets.core import schema
+from dedup_assets.core.lineage.versions import current_version
 from dedup_assets.core.project import remembered
 from dedup_assets.core.run import Run
-from dedup_assets.core.store import Store
-from dedup_assets.core.versions import current_version
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 from dedup_assets_tests.explorer.support import COPIES, HOSTILE, Page, apply_decisions, make_images, run_chain, scene
 from dedup_assets_tests.pictures import put
 

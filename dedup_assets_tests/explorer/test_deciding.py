@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from dedup_assets.core import schema
-from dedup_assets.core.decisions import read_decisions
 from dedup_assets.core.errors import DecisionError
 from dedup_assets.core.exploring.decision_file import DecisionFile, NewDecision
 from dedup_assets.core.project import remembered
+from dedup_assets.core.scoring.decisions import read_decisions
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.explorer.support import COPIES, GROUPS, HOSTILE, apply_decisions
 
 HANDWRITTEN = 'decision,image_id,mood\r\nkeep,train/6.png,sunny\r\n\r\nKeep,"odd, name.png","two\r\nlines"\r\n'

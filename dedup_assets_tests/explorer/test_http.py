@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dedup_assets.core import schema
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.explorer.support import BROKEN, GROUPS, HOSTILE, Page
 
 
@@ -149,7 +149,7 @@ def test_what_is_written_to_the_store_is_soon_seen(page, store):
 
 
 def test_a_store_that_is_not_there_is_one_sentence(tmp_path):
-    from dedup_assets.core.store import Store
+    from dedup_assets.core.storage.store import Store
 
     answer = Page(Store(tmp_path / "none")).get("/api/images")
     assert answer.status_code == 409

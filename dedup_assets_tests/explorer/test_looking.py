@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dedup_assets.core import schema
 from dedup_assets.core.exploring.browse import HISTOGRAM_BARS, histogram_of
 from dedup_assets.core.project import remembered
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps import score_uniqueness
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.explorer.support import BROKEN, COPIES, apply_decisions
 
 

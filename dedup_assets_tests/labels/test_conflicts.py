@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup_assets.core import schema
-from dedup_assets.core.collection import DUPLICATE, IDENTICAL, REVIEWED, Removal
 from dedup_assets.core.errors import DecisionError, LabelError, ProtectedError
 from dedup_assets.core.labels.conflicts import Comparison, Frame
 from dedup_assets.core.labels.exporting import export_dataset
 from dedup_assets.core.labels.model import Annotation, Box, Label
 from dedup_assets.core.report import overview
+from dedup_assets.core.scoring.collection import DUPLICATE, IDENTICAL, REVIEWED, Removal
+from dedup_assets.core.storage import schema
 from dedup_assets.terminal import overview_lines
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.explorer.support import Page

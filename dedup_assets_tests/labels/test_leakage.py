@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from dedup_assets.cli import cli
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.leakage import leakage
+from dedup_assets.core.scoring.leakage import leakage
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.explorer.support import Page, altered, scene
 from dedup_assets_tests.pictures import put

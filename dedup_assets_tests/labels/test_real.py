@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import dedup_assets
-from dedup_assets.core import schema
 from dedup_assets.core.labels.exporting import export_dataset
 from dedup_assets.core.labels.importing import label_set
-from dedup_assets.core.leakage import leakage
+from dedup_assets.core.scoring.leakage import leakage
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import chain_in, removed
 from dedup_assets_tests.labels.support import boxes, read
 

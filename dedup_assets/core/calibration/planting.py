@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.calibration.edits import Edit, plant
 from dedup_assets.core.detection.base import Calibration, Embedder
 from dedup_assets.core.detection.comparing import Comparer, Content
@@ -24,6 +23,7 @@ from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel
 from dedup_assets.core.settings import NEAR_DUPLICATE_THRESHOLD
 from dedup_assets.core.sources.base import Listing, Readable, Source
+from dedup_assets.core.storage.arrays import ArrayShelf
 
 _SIDE = 400  # pixels; photos are no longer than this on their longer side before they are edited
 _LEAST_SIDE = 8  # pixels; there is no editing of anything smaller

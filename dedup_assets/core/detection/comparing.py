@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.engines.base import Engine
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.images import SKETCH_SIZE, read_full, read_picture
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel, shards_of
 from dedup_assets.core.sources.base import Readable
+from dedup_assets.core.storage.arrays import ArrayShelf
 
 if TYPE_CHECKING:
     from dedup_assets.core.detection.agreement import Prepared

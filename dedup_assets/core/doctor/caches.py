@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dedup_assets.core import schema
-from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.detection.comparing import comparison_key
 from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
 from dedup_assets.core.project import Project
 from dedup_assets.core.steps.record import EMBEDDINGS
-from dedup_assets.core.store import CACHES, Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.arrays import ArrayShelf
+from dedup_assets.core.storage.store import CACHES, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core import schema, steps
-from dedup_assets.core.audit import Event, with_event
+from dedup_assets.core import steps
 from dedup_assets.core.datasets import place_images, version_from
 from dedup_assets.core.doctor.caches import check_caches, drop_broken, prune
 from dedup_assets.core.doctor.files import (
@@ -23,13 +22,15 @@ from dedup_assets.core.doctor.files import (
 from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
 from dedup_assets.core.doctor.tables import check_format, check_tables
 from dedup_assets.core.errors import DedupError, StoreError
+from dedup_assets.core.lineage.audit import Event, with_event
+from dedup_assets.core.lineage.versions import current_version
 from dedup_assets.core.project import Project, remembered
-from dedup_assets.core.published import PUBLISHED, current_set, load_parquet, publish
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.record import RAW_IMAGES, thresholds_of
-from dedup_assets.core.store import Store
-from dedup_assets.core.versions import current_version
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.published import PUBLISHED, current_set, load_parquet, publish
+from dedup_assets.core.storage.store import Store
 
 
 def examine(store: Store) -> list[Finding]:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.datasets import version_from
 from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
 from dedup_assets.core.errors import DecisionError, NoImagesError, StoreError
-from dedup_assets.core.folder_changes import since_last_scan
+from dedup_assets.core.living.folder_changes import since_last_scan
 from dedup_assets.core.project import Project
-from dedup_assets.core.published import PUBLISHED, PublishedStore, current_set
 from dedup_assets.core.steps.duplicates import bound_decisions
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.published import PUBLISHED, PublishedStore, current_set
+from dedup_assets.core.storage.store import Store
 
 LISTS = ("manifest", "removed")
 _STRAY = (

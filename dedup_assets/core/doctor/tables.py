@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.audit import in_force
 from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
 from dedup_assets.core.errors import StoreError
+from dedup_assets.core.lineage.audit import in_force
 from dedup_assets.core.membership import among
-from dedup_assets.core.migrate import is_up_to_date
-from dedup_assets.core.rules import RULES, StoreRows
+from dedup_assets.core.scoring.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.record import UNIQUENESS_SCORES, thresholds_of
-from dedup_assets.core.store import Store, content_version, version_of
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.migrate import is_up_to_date
+from dedup_assets.core.storage.store import Store, content_version, version_of
 
 COMPUTED_ANEW = "--repair forgets what the steps noted and runs the chain again"
 

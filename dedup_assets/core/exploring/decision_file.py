@@ -10,8 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from dedup_assets.core.decisions import COLUMNS, NOT_DUPLICATE, REMOVE
 from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.scoring.decisions import COLUMNS, NOT_DUPLICATE, REMOVE
 
 _BOM = "\ufeff"
 _LOCK_SECONDS = 10.0

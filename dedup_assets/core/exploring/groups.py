@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from dedup_assets.core.decisions import Library
 from dedup_assets.core.exploring.snapshot import Gallery, Rows, Snapshot
-from dedup_assets.core.keepers import protected_levels, rank, why_kept
+from dedup_assets.core.scoring.decisions import Library
+from dedup_assets.core.scoring.keepers import protected_levels, rank, why_kept
 from dedup_assets.core.settings import Thresholds
 
 

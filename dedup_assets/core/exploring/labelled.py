@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dedup_assets.core import schema
 from dedup_assets.core.labels.conflicts import ADDED, NOT_COMPARABLE
 from dedup_assets.core.labels.importing import label_set
 from dedup_assets.core.labels.model import Annotation, Label
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 SAME = "same"
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dedup_assets.core.grounds import why_gone
-from dedup_assets.core.plan import Leaving, Outcome, Plan
+from dedup_assets.core.lineage.grounds import why_gone
+from dedup_assets.core.living.plan import Leaving, Outcome, Plan
 
 SHOWN = 60
 

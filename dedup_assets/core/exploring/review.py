@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPair, Removal, collect
-from dedup_assets.core.decisions import (
+from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.exploring.decision_file import NewDecision
+from dedup_assets.core.exploring.groups import Group, Groups
+from dedup_assets.core.exploring.snapshot import Snapshot
+from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPair, Removal, collect
+from dedup_assets.core.scoring.decisions import (
     DISCARD,
     KEEP,
     NOT_DUPLICATE,
@@ -15,10 +19,6 @@ from dedup_assets.core.decisions import (
     bind,
     read_decisions,
 )
-from dedup_assets.core.errors import DecisionError
-from dedup_assets.core.exploring.decision_file import NewDecision
-from dedup_assets.core.exploring.groups import Group, Groups
-from dedup_assets.core.exploring.snapshot import Snapshot
 
 ACCEPT = "accept"
 ACTIONS = (KEEP, REMOVE, DISCARD, NOT_DUPLICATE, ACCEPT)

@@ -5,15 +5,15 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.datasets import DatasetRecipe, DatasetVersion
 from dedup_assets.core.delivery import write_and_deliver
 from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.labels.kept import write_labels
 from dedup_assets.core.project import Project
+from dedup_assets.core.run import now_utc
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
-from dedup_assets.core.store import now_utc
+from dedup_assets.core.storage import schema
 
 BY_HAND = "explorer"
 

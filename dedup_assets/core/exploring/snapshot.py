@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dedup_assets.core import schema
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project, remembered
-from dedup_assets.core.schema import Table
+from dedup_assets.core.scoring.uniqueness import DUPLICATE_LABEL, NEAR_DUPLICATE_LABEL
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.record import NEIGHBOURS, RAW_IMAGES, UNIQUENESS_SCORES
-from dedup_assets.core.store import StepRecord, Store, select
-from dedup_assets.core.uniqueness import DUPLICATE_LABEL, NEAR_DUPLICATE_LABEL
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.schema import Table
+from dedup_assets.core.storage.store import StepRecord, Store, select
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]

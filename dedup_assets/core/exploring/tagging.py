@@ -9,8 +9,9 @@ import pandas as pd
 from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.exploring.review import Review, Suggestion
 from dedup_assets.core.exploring.snapshot import Rows, Snapshot
+from dedup_assets.core.run import now_utc
 from dedup_assets.core.settings import DUPLICATES_TAG
-from dedup_assets.core.store import Store, now_utc
+from dedup_assets.core.storage.store import Store
 
 _LONGEST_NAME = 80
 

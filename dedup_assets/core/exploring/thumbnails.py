@@ -8,7 +8,7 @@ from PIL import Image
 
 from dedup_assets.core.images import as_rgb, open_scaled, upright
 from dedup_assets.core.sources.base import Readable
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 
 _QUALITY = 82
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.store import Store
-from dedup_assets.core.versions import CURRENT, PREVIOUS, current_version, version_called
+from dedup_assets.core.lineage.versions import CURRENT, PREVIOUS, current_version, version_called
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as StillLoading
 
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.exploring.snapshot import Snapshot, load_snapshot
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 
 _PATIENCE_SECONDS = 0.15  # how long a page waits for fresh rows when it has older ones to show
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core import schema
-from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
-from dedup_assets.core.decisions import BoundDecision
 from dedup_assets.core.errors import DecisionError, SettingsError
 from dedup_assets.core.exploring.snapshot import Gallery, Rows, Snapshot
-from dedup_assets.core.keepers import protected_levels, rank
+from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
+from dedup_assets.core.scoring.decisions import BoundDecision
+from dedup_assets.core.scoring.keepers import protected_levels, rank
+from dedup_assets.core.scoring.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, Scores, score
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import Store
-from dedup_assets.core.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, Scores, score
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 _ANSWERS_KEPT = 64
 

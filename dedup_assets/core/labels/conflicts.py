@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.collection import Removal, keeper_chain
 from dedup_assets.core.detection.comparing import SAME_DISTANCE
 from dedup_assets.core.labels.model import Annotation, Box, Label
+from dedup_assets.core.scoring.collection import Removal, keeper_chain
+from dedup_assets.core.storage import schema
 
 MOVED, CATEGORY, DETAILS, CLASS = "moved", "category", "details", "class"
 ONLY_REMOVED, ONLY_KEEPER, NOT_COMPARABLE = "only_removed", "only_keeper", "not_comparable"

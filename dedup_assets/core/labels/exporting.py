@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError, LabelError, SettingsError
 from dedup_assets.core.labels import coco, hugging_face, image_folder, manifest, voc, yolo
 from dedup_assets.core.labels.importing import label_set
@@ -23,7 +22,8 @@ from dedup_assets.core.project import remembered
 from dedup_assets.core.settings import EXPORT_FORMATS, PLACEMENTS, one_of
 from dedup_assets.core.sources.base import Readable
 from dedup_assets.core.sources.folder import path_of
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 REPORT = "dedup_export.json"
 _SAID_OF_IMAGES: dict[str, Callable[[Any], tuple[str, ...]]] = {

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from dedup_assets.core.errors import LabelError
-from dedup_assets.core.keepers import split_of
 from dedup_assets.core.scanning import in_parallel
+from dedup_assets.core.scoring.keepers import split_of
 from dedup_assets.core.sources.base import FoundFile, Readable, Source
 from dedup_assets.core.sources.folder import Folder
 

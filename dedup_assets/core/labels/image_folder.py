@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from dedup_assets.core.errors import LabelError
-from dedup_assets.core.keepers import SPLIT_NAMES
 from dedup_assets.core.labels.layout import Placed, renamed
 from dedup_assets.core.labels.model import Annotation, Category, Label, LabelSet
+from dedup_assets.core.scoring.keepers import SPLIT_NAMES
 
 FORMAT = "imagefolder"
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.labels.model import LabelFrames, LabelSet, frames_of, label_set_of
 from dedup_assets.core.labels.reading import FOLDER, LabelSource, find_labels, images_named, read_labels
-from dedup_assets.core.schema import Table
 from dedup_assets.core.sources.base import Listing
-from dedup_assets.core.store import Store, content_version, version_of
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.schema import Table
+from dedup_assets.core.storage.store import Store, content_version, version_of
 
 if TYPE_CHECKING:
     from dedup_assets.core.project import Project

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.labels.conflicts import with_added
 from dedup_assets.core.labels.importing import label_set_in, stored_labels
 from dedup_assets.core.labels.model import Annotation, LabelFrames, LabelSet, frames_of, label_set_of
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 FOLDER = "labels"
 _TABLES = ("annotations", "labels", "categories")

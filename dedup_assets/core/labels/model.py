@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dedup_assets.core import schema
+from dedup_assets.core.storage import schema
 
 Payload = Mapping[str, Any]
 

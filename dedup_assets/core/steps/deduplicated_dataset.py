@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.audit import Event, unversioned, with_event
 from dedup_assets.core.datasets import (
     MANIFEST_COLUMNS,
     REMOVED_COLUMNS,
@@ -20,11 +18,10 @@ from dedup_assets.core.errors import LabelError
 from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
 from dedup_assets.core.labels.kept import kept_labels, label_columns, write_labels
 from dedup_assets.core.labels.model import LabelSet
+from dedup_assets.core.lineage.audit import Event, unversioned, with_event
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
-from dedup_assets.core.published import publish
 from dedup_assets.core.run import Run
-from dedup_assets.core.schema import Table
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.inputs import check_scored, readable
 from dedup_assets.core.steps.record import (
@@ -36,6 +33,9 @@ from dedup_assets.core.steps.record import (
     done,
     finish,
 )
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.published import publish
+from dedup_assets.core.storage.schema import Table
 
 NOT_SELECTED = "not selected"
 

@@ -6,17 +6,15 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.audit import removal_rows, removals_after
-from dedup_assets.core.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
-from dedup_assets.core.decisions import BoundDecision, Library, bind, file_version, read_decisions
 from dedup_assets.core.images import orientation_of
-from dedup_assets.core.keepers import protected_levels
 from dedup_assets.core.labels.conflicts import UNION, Comparison, conflict_rows, frames_of_images
 from dedup_assets.core.labels.importing import label_set
+from dedup_assets.core.lineage.audit import removal_rows, removals_after
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.schema import Table
+from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
+from dedup_assets.core.scoring.decisions import BoundDecision, Library, bind, file_version, read_decisions
+from dedup_assets.core.scoring.keepers import protected_levels
 from dedup_assets.core.settings import DUPLICATES_TAG, Thresholds
 from dedup_assets.core.steps.inputs import check_scored, content_of
 from dedup_assets.core.steps.record import (
@@ -28,7 +26,9 @@ from dedup_assets.core.steps.record import (
     done,
     unless_done,
 )
-from dedup_assets.core.store import version_of
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.schema import Table
+from dedup_assets.core.storage.store import version_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dedup_assets.core import schema
 from dedup_assets.core.batches import batch_of, batches_of, embedded_batches, note_embedded
 from dedup_assets.core.detection.base import Embedder
 from dedup_assets.core.detection.embedders import load_embedder
@@ -23,7 +22,8 @@ from dedup_assets.core.scanning import CHUNK, in_parallel, shards_of
 from dedup_assets.core.sources.base import Source
 from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, engine_of, readable, vector_shelf
 from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, StepSummary, done, finish
-from dedup_assets.core.store import StepRecord, version_of
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import StepRecord, version_of
 
 _NAMED = 10  # batches in a message
 

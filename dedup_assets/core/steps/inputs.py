@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dedup_assets.core import schema
-from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.detection.base import Embedder
 from dedup_assets.core.engines.base import RAY, Engine
 from dedup_assets.core.engines.local import LocalEngine
@@ -15,6 +13,8 @@ from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, UNIQUENESS_SCORES, done
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.arrays import ArrayShelf
 
 
 def engine_of(project: Project, run: Run, step: str) -> Engine:

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.detection.base import Embedder
 from dedup_assets.core.detection.comparing import Comparer, Content, comparison_version
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, Reach, join, nothing_known
-from dedup_assets.core.keepers import rank
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.schema import Table
+from dedup_assets.core.scoring.keepers import rank
 from dedup_assets.core.steps.inputs import distinct_contents, embedder_id, engine_of, ids_at, readable, stored_vectors
 from dedup_assets.core.steps.record import NEIGHBOURS, StepSummary, unless_done
-from dedup_assets.core.store import StepRecord, content_version, version_of
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.schema import Table
+from dedup_assets.core.storage.store import StepRecord, content_version, version_of
 
 PAIR_LIMIT = 0.1  # pairs up to this distance are listed whatever the thresholds, so that these can be moved freely
 

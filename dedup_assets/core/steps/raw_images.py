@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.engines.exchange import forget_results
 from dedup_assets.core.errors import NoImagesError, StoreError
 from dedup_assets.core.labels.importing import ImportedLabels
@@ -15,7 +14,8 @@ from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import finish, identify, known_rows, read_new
 from dedup_assets.core.steps.inputs import engine_of
 from dedup_assets.core.steps.record import RAW_IMAGES, StepSummary, note
-from dedup_assets.core.store import content_version, version_of
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import content_version, version_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from dedup_assets.core.engines.exchange import forget_results
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.schema import Table
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import StepRecord, content_version, version_of
+from dedup_assets.core.storage.schema import Table
+from dedup_assets.core.storage.store import StepRecord, content_version, version_of
 
 RAW_IMAGES, EMBEDDINGS, NEIGHBOURS = "raw_images", "embeddings", "neighbours"
 UNIQUENESS_SCORES, DUPLICATES, DEDUPLICATED_DATASET = "uniqueness_scores", "duplicates", "deduplicated_dataset"

@@ -7,20 +7,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dedup_assets.core import schema
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import nearest_among
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.keepers import check_reference, rank, why_kept
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.schema import Table
+from dedup_assets.core.scoring.keepers import check_reference, rank, why_kept
+from dedup_assets.core.scoring.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, score
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.inputs import engine_of, ids_at, readable, stored_vectors
 from dedup_assets.core.steps.neighbours import PAIR_LIMIT, find_neighbours
 from dedup_assets.core.steps.record import NEIGHBOURS, UNIQUENESS_SCORES, StepSummary, done, unless_done
-from dedup_assets.core.store import content_version, version_of
-from dedup_assets.core.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, score
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.schema import Table
+from dedup_assets.core.storage.store import content_version, version_of
 
 
 @dataclass(frozen=True, slots=True)

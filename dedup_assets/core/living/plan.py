@@ -6,22 +6,23 @@ from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core import schema, steps
-from dedup_assets.core.audit import in_force
+from dedup_assets.core import steps
 from dedup_assets.core.datasets import version_of_lists
-from dedup_assets.core.decisions import read_decisions
 from dedup_assets.core.errors import DecisionError, NoImagesError
-from dedup_assets.core.folder_changes import FolderChanges, between, since_last_scan
-from dedup_assets.core.grounds import why_back
+from dedup_assets.core.lineage.audit import in_force
+from dedup_assets.core.lineage.grounds import why_back
+from dedup_assets.core.living.folder_changes import FolderChanges, between, since_last_scan
+from dedup_assets.core.living.scratch import scratch_of
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
-from dedup_assets.core.published import for_reading
 from dedup_assets.core.run import Run
-from dedup_assets.core.scratch import scratch_of
+from dedup_assets.core.scoring.decisions import read_decisions
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
 from dedup_assets.core.steps.record import summary_of, thresholds_of
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.published import for_reading
+from dedup_assets.core.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)

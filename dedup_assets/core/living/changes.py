@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from dedup_assets.core.covered import State
-from dedup_assets.core.decisions import file_version
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.labels.importing import input_version
+from dedup_assets.core.living.covered import State
 from dedup_assets.core.project import Project
+from dedup_assets.core.scoring.decisions import file_version
 from dedup_assets.core.sources.base import Listing
-from dedup_assets.core.store import version_of
+from dedup_assets.core.storage.store import version_of
 
 SETTLE_SECONDS = 5.0
 PATIENCE_SECONDS = 600.0  # where files never stop coming, a run is due after this all the same

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.audit import in_force
-from dedup_assets.core.collection import BY_RULE, DISCARDED, DUPLICATE, IDENTICAL
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.lineage.audit import in_force
+from dedup_assets.core.lineage.run_links import run_in_words
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
-from dedup_assets.core.run_links import run_in_words
-from dedup_assets.core.store import Store
-from dedup_assets.core.uniqueness import NEAR_DUPLICATE_LABEL
+from dedup_assets.core.scoring.collection import BY_RULE, DISCARDED, DUPLICATE, IDENTICAL
+from dedup_assets.core.scoring.uniqueness import NEAR_DUPLICATE_LABEL
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 KEPT, REMOVED, UNREADABLE, VANISHED = "kept", "removed", "unreadable", "vanished"
 _NAMED = 5

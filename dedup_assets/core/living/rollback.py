@@ -8,16 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core import schema, steps
-from dedup_assets.core.audit import Event, removal_rows, removals_after, unversioned, with_event
-from dedup_assets.core.collection import DISCARDED, Removal, collect, keeper_chain
+from dedup_assets.core import steps
 from dedup_assets.core.datasets import make_current
 from dedup_assets.core.errors import DecisionError, DedupError
-from dedup_assets.core.keepers import protected_levels
+from dedup_assets.core.lineage.audit import Event, removal_rows, removals_after, unversioned, with_event
+from dedup_assets.core.lineage.run_links import ROLLBACK
+from dedup_assets.core.lineage.versions import Version, current_version
 from dedup_assets.core.project import Project
-from dedup_assets.core.published import publish
 from dedup_assets.core.run import Run
-from dedup_assets.core.run_links import ROLLBACK
+from dedup_assets.core.scoring.collection import DISCARDED, Removal, collect, keeper_chain
+from dedup_assets.core.scoring.keepers import protected_levels
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.duplicates import (
     automatic_removals,
@@ -27,7 +27,8 @@ from dedup_assets.core.steps.duplicates import (
 )
 from dedup_assets.core.steps.inputs import content_of
 from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, note, summary_of
-from dedup_assets.core.versions import Version, current_version
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.published import publish
 
 
 @dataclass(frozen=True, slots=True)

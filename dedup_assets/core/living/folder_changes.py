@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.scanning import known_rows
 from dedup_assets.core.sources.base import Listing
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)

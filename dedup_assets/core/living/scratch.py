@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dedup_assets.core.project import Project
-from dedup_assets.core.published import load_parquet, write_parquet
-from dedup_assets.core.schema import TABLES
-from dedup_assets.core.store import CACHES, Store
+from dedup_assets.core.storage.published import load_parquet, write_parquet
+from dedup_assets.core.storage.schema import TABLES
+from dedup_assets.core.storage.store import CACHES, Store
 
 
 @contextlib.contextmanager

@@ -7,11 +7,11 @@ from datetime import datetime
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.membership import among
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Bounded
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 ALL, ROOT = "", "."  # as folders: all of them together, and files that lie in none
 MIN_NEW = 10  # fewer new images say nothing about a share

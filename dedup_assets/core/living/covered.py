@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dedup_assets.core.configured import version_of_settings
+from dedup_assets.core.living.configured import version_of_settings
 from dedup_assets.core.steps.record import RAW_IMAGES
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 
 _FILE = "covered.json"
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import duckdb
 
-from dedup_assets.core import schema
-from dedup_assets.core.atomic import point, replace_text
 from dedup_assets.core.run import Run
-from dedup_assets.core.schema import Table
-from dedup_assets.core.store import Store, columns_sql, version_of
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.atomic import point, replace_text
+from dedup_assets.core.storage.schema import Table
+from dedup_assets.core.storage.store import Store, columns_sql, version_of
 
 PUBLISHED = (
     *(schema.IMAGES, schema.PAIRS, schema.SCORES, schema.TAGS, schema.REMOVALS, schema.DECISIONS, schema.DATASETS),

@@ -9,21 +9,21 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from dedup_assets.core import schema
-from dedup_assets.core.arrays import ArrayShelf
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.images import SKETCH_SIZE
-from dedup_assets.core.lease import Lease
-from dedup_assets.core.migrate import bring_up_to_date
-from dedup_assets.core.schema import Table
 from dedup_assets.core.sources.base import STORE_MARK
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.arrays import ArrayShelf
+from dedup_assets.core.storage.lease import Lease
+from dedup_assets.core.storage.migrate import bring_up_to_date
+from dedup_assets.core.storage.schema import Table
 
 DEFAULT_STORE = "dedup_store"
 STORE_VARIABLE = "DEDUP_STORE"
@@ -45,11 +45,6 @@ class StepRecord:
     summary: str
     run_id: str
     finished_at: datetime
-
-
-def now_utc() -> datetime:
-    """The time, UTC, without a zone, as the tables hold it."""
-    return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
 def version_of(*parts: object) -> str:

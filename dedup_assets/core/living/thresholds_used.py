@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.record import UNIQUENESS_SCORES
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage.store import Store
 
 _FACT = "thresholds_before"
 

@@ -6,12 +6,12 @@ from functools import cached_property
 
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.collection import DISCARDED
 from dedup_assets.core.membership import among
+from dedup_assets.core.scoring.collection import DISCARDED
+from dedup_assets.core.scoring.uniqueness import DUPLICATE_LABEL
 from dedup_assets.core.settings import DUPLICATES_TAG
-from dedup_assets.core.store import Store
-from dedup_assets.core.uniqueness import DUPLICATE_LABEL
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 _SHOWN = 10
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import DedupError
-from dedup_assets.core.grounds import why_back, why_gone
+from dedup_assets.core.lineage.grounds import why_back, why_gone
 from dedup_assets.core.membership import among
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 LATEST, PREVIOUS, CURRENT = "latest", "previous", "current"
 _STEP = "deduplicated_dataset"

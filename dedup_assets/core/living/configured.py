@@ -14,7 +14,7 @@ from dedup_assets.core.steps.record import (
     STEPS,
     UNIQUENESS_SCORES,
 )
-from dedup_assets.core.store import version_of
+from dedup_assets.core.storage.store import version_of
 
 
 def configured(project: Project, thresholds: Thresholds) -> dict[str, str]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.collection import Removal
 from dedup_assets.core.membership import among
 from dedup_assets.core.run import Run
+from dedup_assets.core.scoring.collection import Removal
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.storage import schema
 
 _SAME = ["image_id", "content_hash", "keeper_id", "reason", "decided_by"]
 

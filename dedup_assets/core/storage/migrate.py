@@ -4,8 +4,8 @@ import hashlib
 
 import duckdb
 
-from dedup_assets.core import schema
 from dedup_assets.core.errors import StoreError
+from dedup_assets.core.storage import schema
 
 
 def bring_up_to_date(db: duckdb.DuckDBPyConnection) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.grounds import why_gone
-from dedup_assets.core.run_links import ROLLBACK
-from dedup_assets.core.store import StepRecord, Store
-from dedup_assets.core.why import identify
+from dedup_assets.core.lineage.grounds import why_gone
+from dedup_assets.core.lineage.run_links import ROLLBACK
+from dedup_assets.core.lineage.why import identify
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import StepRecord, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core.collection import BY_RULE, DISCARDED, DUPLICATE, IDENTICAL, REVIEWED
+from dedup_assets.core.scoring.collection import BY_RULE, DISCARDED, DUPLICATE, IDENTICAL, REVIEWED
 
 
 def why_gone(reason: str, keeper_id: str | None, distance: float | None, decided_by: str) -> str:

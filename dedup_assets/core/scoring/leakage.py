@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dedup_assets.core import schema
-from dedup_assets.core.decisions import NOT_DUPLICATE
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.membership import among
+from dedup_assets.core.scoring.decisions import NOT_DUPLICATE
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.store import Store
+from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 
 _LISTED = 100_000
 _KEYS = ["split_a", "split_b"]

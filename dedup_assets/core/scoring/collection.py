@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from dedup_assets.core.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision
 from dedup_assets.core.errors import DecisionError, NoSurvivorError
-from dedup_assets.core.keepers import REFERENCE, may_go
+from dedup_assets.core.scoring.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision
+from dedup_assets.core.scoring.keepers import REFERENCE, may_go
 
 IDENTICAL, DUPLICATE, REVIEWED, DISCARDED = "identical", "duplicate", "reviewed", "discarded"
 BY_RULE = "rule"

@@ -1,0 +1,1 @@
+"""Who is a duplicate of whom, who stays, what reviewers decided, and the rules that always hold."""
