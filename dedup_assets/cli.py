@@ -1,5 +1,6 @@
 """The command line: the group of all commands, and how it ends."""
 
+import atexit
 import gc
 import os
 import sys
@@ -32,6 +33,7 @@ for command in COMMANDS:
 def main() -> None:
     """The entry point: 0 done, 1 one clear line, 2 usage."""
     gc.set_threshold(_COLLECT_AFTER)
+    atexit.register(_end_quietly)
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -48,3 +50,9 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _end_quietly() -> None:
+    """Where torch was loaded, DuckDB lists dozens of things that Python never frees, when all is said and done."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

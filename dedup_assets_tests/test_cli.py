@@ -265,3 +265,11 @@ def test_the_module_does_what_the_command_does(code, arguments, tmp_path):
     said = [(run.stdout + run.stderr).replace("python -m dedup_assets", "dedup-assets").split() for run in ended]
     assert [run.returncode for run in ended] == [code, code]
     assert said[0] == said[1] != []
+
+
+def test_nothing_is_said_after_the_end(images, store):
+    code = "import torch; from dedup_assets.cli import main; main()"
+    run = [sys.executable, "-c", code, "run", str(images), "--store", str(store)]
+    ended = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert "kept" in ended.stdout
+    assert "leaked" not in ended.stderr
