@@ -163,7 +163,7 @@ def address(store):
     thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # as long as it is there, its event loop keeps others from starting theirs
 def chromium():
     """A browser, or the test is skipped."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
