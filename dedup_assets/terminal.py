@@ -8,6 +8,7 @@ from dedup_assets.commands.progress import progress_bars
 from dedup_assets.core.project import Project
 from dedup_assets.core.report import Overview
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.sources import is_uri
 from dedup_assets.core.storage.store import Store
 from dedup_assets.jobs import JobResult, run_job
 
@@ -24,7 +25,7 @@ def job_with_progress(project: Project, thresholds: Thresholds, *, quiet: bool) 
 def overview_lines(shown: Overview) -> list[str]:
     """The state of a store in a few aligned lines."""
     rows = [
-        ("images", f"{shown.images:,}", f"under {shown.image_root}"),
+        ("images", f"{shown.images:,}", f"under {_place(shown.image_root)}"),
         ("unreadable", f"{shown.unreadable:,}", "listed, never compared or removed" if shown.unreadable else ""),
         ("duplicates", f"{shown.duplicates:,}", "removed, each with the image that stays"),
     ]
@@ -36,7 +37,7 @@ def overview_lines(shown: Overview) -> list[str]:
             f"{shown.near_duplicates:,}",
             f"images; {shown.waiting_pairs:,} pairs wait for review",
         ),
-        ("kept", f"{shown.kept:,}", f"in {shown.dataset}" if shown.dataset else ""),
+        ("kept", f"{shown.kept:,}", f"in {_place(shown.dataset)}" if shown.dataset else ""),
     ]
     if shown.label_conflicts:
         where = "places in removed copies, listed by dedup-assets export label_conflicts"
@@ -71,3 +72,8 @@ def summary_lines(store: Store, shown: Overview, decisions: Path, decoded: int |
 def _short(path: Path) -> str:
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _place(said: str) -> str:
+    """A folder as seen from here, a URI as it is."""
+    return said if is_uri(said) else _short(Path(said))
