@@ -3,7 +3,7 @@
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import dagster as dg
@@ -243,19 +243,11 @@ def build_assets(
         {"python", "duckdb"},
         description="The uniqueness of every image, 0 to 1, higher is more unique. Duplicates score exactly 0 and name "
         "their keeper; of N identical images N-1 do.",
-        config_schema={
-            DUPLICATE_THRESHOLD.name: dg.Field(
-                float, default_value=thresholds.duplicate, description=DUPLICATE_THRESHOLD.help
-            ),
-            NEAR_DUPLICATE_THRESHOLD.name: dg.Field(
-                float, default_value=thresholds.near_duplicate, description=NEAR_DUPLICATE_THRESHOLD.help
-            ),
-        },
+        config_schema=threshold_fields(thresholds),
     )
     def uniqueness_scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        config = context.op_execution_context.op_config
         with readable_failures():
-            used = Thresholds(config[DUPLICATE_THRESHOLD.name], config[NEAR_DUPLICATE_THRESHOLD.name])
+            used = thresholds_in(context.op_execution_context.op_config)
             before = thresholds_used(store)
             done = steps.score_uniqueness(project, used, run_of(context))
             note_before(store, before)
@@ -342,6 +334,23 @@ def build_assets(
 
     chain = [raw_images, embeddings, neighbours, uniqueness_scores, duplicates, deduplicated_dataset]
     return [image_folder, review_decisions, *chain]
+
+
+def threshold_fields(defaults: Thresholds) -> dict[str, dg.Field]:
+    """The thresholds as run config, prefilled."""
+    return {
+        DUPLICATE_THRESHOLD.name: dg.Field(
+            float, default_value=defaults.duplicate, description=DUPLICATE_THRESHOLD.help
+        ),
+        NEAR_DUPLICATE_THRESHOLD.name: dg.Field(
+            float, default_value=defaults.near_duplicate, description=NEAR_DUPLICATE_THRESHOLD.help
+        ),
+    }
+
+
+def thresholds_in(config: Mapping[str, float]) -> Thresholds:
+    """Those of a run's config. Raises SettingsError for thresholds out of range or out of order."""
+    return Thresholds(config[DUPLICATE_THRESHOLD.name], config[NEAR_DUPLICATE_THRESHOLD.name])
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from dedup_assets.core.settings import (
 )
 from dedup_assets.core.sources.base import Source
 from dedup_assets.lease import lease_of
+from dedup_assets.planning import build_plan_job
 
 JOB = "deduplicate"
 
@@ -48,7 +49,7 @@ def build_dedup_defs(
     batches: str = NO_BATCHES,
     **settings: Unpack[ProjectSettings],
 ) -> dg.Definitions:
-    """The assets, checks and job that deduplicate the images of one folder, or of one bucket behind a URI.
+    """The assets, checks and jobs that deduplicate the images of one folder, or of one bucket behind a URI.
 
     `store` defaults to $DEDUP_STORE, else ./dedup_store; `decisions` to decisions.csv in it. With a `key_prefix`
     several of these live in one deployment, each with a store of its own. Runs of one store share one Dagster pool.
@@ -91,7 +92,7 @@ def defs_of(
     on_progress: Progress | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> dg.Definitions:
-    """The assets, checks, job and automation of one project."""
+    """The assets, checks, jobs and automation of one project."""
     pool = "dedup_store_" + hashlib.sha256(str(project.store.folder).encode()).hexdigest()[:8]
     name = "_".join([*key_prefix, JOB])
     parts = None if batches == NO_BATCHES else Batches(project, dg.DynamicPartitionsDefinition(name=f"{name}_batches"))
@@ -118,7 +119,7 @@ def defs_of(
     return dg.Definitions(
         assets=assets,
         asset_checks=build_checks(project, thresholds, key_prefix=key_prefix, pool=pool, drift_bound=drift_bound),
-        jobs=[job],
+        jobs=[job, build_plan_job(project, thresholds, f"{name}_plan")],
         sensors=[starter for starter in started_by if isinstance(starter, dg.SensorDefinition)],
         schedules=[starter for starter in started_by if isinstance(starter, dg.ScheduleDefinition)],
         resources={pool: lease_of(project.store.folder)},

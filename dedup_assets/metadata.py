@@ -72,7 +72,7 @@ def pairs_markdown(project: Project, pairs: Sequence[ShownPair], titles: tuple[s
     lines = [f"| {titles[0]} | {titles[1]} | distance |", "|:--|:--|:--|"]
     for pair in pairs:
         cells = [
-            f"{_picture(project, image, hash_of.get(image))} `{_cell(image)}`" for image in (pair.first, pair.second)
+            f"{_picture(project, image, hash_of.get(image))} `{cell(image)}`" for image in (pair.first, pair.second)
         ]
         agreement = "" if pair.agreement is None else f", {pair.agreement:.0%} agree"
         note = f", {pair.note}" if pair.note else ""
@@ -89,7 +89,7 @@ def removals_markdown(store: Store, run_id: str) -> dg.MarkdownMetadataValue:
     for row in rows.head(_SHOWN_REMOVALS).to_dict("records"):
         keeper = row["keeper_id"] if isinstance(row["keeper_id"], str) else None
         ground = why_gone(str(row["reason"]), keeper, float(row["distance"] or 0), str(row["decided_by"]))
-        lines.append(f"| `{_cell(str(row['image_id']))}` | {_cell(ground)} | {_cell(str(row['decided_by']))} |")
+        lines.append(f"| `{cell(str(row['image_id']))}` | {cell(ground)} | {cell(str(row['decided_by']))} |")
     if len(rows) > _SHOWN_REMOVALS:
         lines.append(f"\nand {len(rows) - _SHOWN_REMOVALS:,} more in the table `removals`, by this run's id")
     return dg.MetadataValue.md("\n".join(lines))
@@ -112,7 +112,7 @@ def difference_metadata(store: Store, before: str | None, after: str) -> dict[st
     moved: dict[str, Sequence[Moved]] = {kind: getattr(found, kind) for kind in _DIFFERENCES}
     lines = ["| image | | why |", "|:--|:--|:--|"]
     for kind, some in moved.items():
-        lines += [f"| `{_cell(one.image_id)}` | {kind} | {_cell(one.why)} |" for one in some[:_SHOWN_MOVED]]
+        lines += [f"| `{cell(one.image_id)}` | {kind} | {cell(one.why)} |" for one in some[:_SHOWN_MOVED]]
         if len(some) > _SHOWN_MOVED:
             lines.append(f"| and {len(some) - _SHOWN_MOVED:,} more | {kind} | |")
     more = f"\n`dedup-assets diff {before} {after} --all --store {shlex.quote(str(store.folder))}` names all of them"
@@ -157,5 +157,6 @@ def _data_uri(data: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text as it can stand in a table of Markdown."""
     return text.replace("|", "¦").replace("`", "'").replace("\n", " ")

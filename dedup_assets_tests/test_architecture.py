@@ -24,6 +24,7 @@ FACE = {
     "lease",
     "metadata",
     "notebook",
+    "planning",
     "terminal",
     "cli",
     "commands",
