@@ -95,7 +95,7 @@ def join(
     full = np.ascontiguousarray(vectors[:, 0])
     nearest, cosine = known.nearest.copy(), np.full(len(vectors), -np.inf)
     cosine[holds] = _cosines(full, holds, nearest[holds])
-    work.nearest(NearestSearch(full, holds, new, *barred, device), nearest, cosine)
+    work.nearest(NearestSearch(full, holds, new, *barred, device, had=cosine.copy()), nearest, cosine)
     work.nearest(NearestSearch(full, lost, everything, *barred, device), nearest, cosine)
     distance = np.where(nearest >= 0, reach.calibration.distance(np.maximum(cosine, -1.0)), np.inf)
     return Join(first, second, *pair_distances(vectors, first, second, reach.calibration), nearest, distance)

@@ -139,6 +139,7 @@ class NearestSearch:
     """Finds, for some rows, the nearest by full frame among some columns that is in no pair with the row.
 
     `full`: (n, d) int8. `rows`, `columns`: row numbers. `first`, `second`: the pairs. `device`: see `multiplier`.
+    `had`: (n,) the cosine that is to be reached for each row, where something is known; less is not looked for.
     """
 
     full: Int8
@@ -147,6 +148,7 @@ class NearestSearch:
     first: Indices
     second: Indices
     device: str = AUTO
+    had: Distances | None = None
     _norms: Distances = field(init=False, repr=False)
     _squares: NDArray[np.int32] = field(init=False, repr=False)
     _sorted: Int8 = field(init=False, repr=False)
@@ -178,6 +180,8 @@ class NearestSearch:
         queries = multiply.prepared(self.full[rows])
         norms = np.maximum(np.sqrt(self._squares[rows]), 1.0)
         nearest, cosine = np.full(len(rows), -1, np.int64), np.full(len(rows), -np.inf)
+        if self.had is not None:
+            cosine = np.nextafter(self.had[rows], -np.inf)  # what is as near counts, for it may be the lower row
         barred_row, barred_column = self._barred(rows)
         for at in range(0, len(self.columns), TILE_COLUMNS):
             tile = slice(at, at + TILE_COLUMNS)
@@ -191,7 +195,7 @@ class NearestSearch:
                 places = hopeful[start : start + TILE_ROWS]
                 products = multiply.product(multiply.prepared(self.full[rows[places]]), columns)
                 self._take(_without(products, places, barred), tile, rows[places], places, nearest, cosine)
-        return nearest, cosine
+        return nearest, np.where(nearest >= 0, cosine, -np.inf)
 
     def _take(
         self,
