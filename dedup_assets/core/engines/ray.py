@@ -94,32 +94,30 @@ class RayEngine:
         return self._settings.gpus if type(work).__name__ in _USES_GPU else 0.0
 
     def _through_tasks(self, work: Work, order: Order, pieces: Iterable[Piece], ledger: Ledger) -> Iterator[Parcel]:
-        """A Ray task for each piece, no more of them ahead than keep the cluster busy."""
+        """A Ray task for each piece, no more of them ahead than keep the cluster busy.
+
+        After an error those ahead are let finish: Ray ends this process when a task it is told to cancel answers.
+        """
         ray: Any = None
         held: list[Any] = []
         ahead: deque[tuple[str, Any]] = deque()
         most = 1
-        try:
-            for name, piece in pieces:
-                if name in ledger:
-                    ahead.append((name, None))
-                else:
-                    if ray is None:
-                        ray = connect(self._settings, self._workers, self._say)
-                        gpus = self._gpus_for(work)
-                        most, held = 2 * slots(ray, self._settings, gpus), [ray.put(work)]
-                        task = ray.remote(fulfil).options(
-                            num_cpus=self._settings.cpus, num_gpus=gpus or None, max_retries=_RETRIES
-                        )
-                    ahead.append((name, task.remote(held, order, name, piece)))
-                while len(ahead) > most:
-                    yield _arrived(ray, *ahead.popleft(), ledger)
-            while ahead:
+        for name, piece in pieces:
+            if name in ledger:
+                ahead.append((name, None))
+            else:
+                if ray is None:
+                    ray = connect(self._settings, self._workers, self._say)
+                    gpus = self._gpus_for(work)
+                    most, held = 2 * slots(ray, self._settings, gpus), [ray.put(work)]
+                    task = ray.remote(fulfil).options(
+                        num_cpus=self._settings.cpus, num_gpus=gpus or None, max_retries=_RETRIES
+                    )
+                ahead.append((name, task.remote(held, order, name, piece)))
+            while len(ahead) > most:
                 yield _arrived(ray, *ahead.popleft(), ledger)
-        finally:
-            for _, reference in ahead:
-                if reference is not None:
-                    ray.cancel(reference)
+        while ahead:
+            yield _arrived(ray, *ahead.popleft(), ledger)
 
     def _through_pool(self, work: Work, order: Order, pieces: Iterable[Piece], ledger: Ledger) -> Iterator[Parcel]:
         """A Ray Data pipeline with a pool of actors, run again for what is missing when the cluster lost it."""
