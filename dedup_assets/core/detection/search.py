@@ -7,6 +7,7 @@ in the tile can matter to it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
 Strip = tuple[int, int]
 
-STRIP = 8 * TILE_ROWS  # rows that one call looks at, at most
+STRIP = 2 * TILE_ROWS  # rows that one call looks at, at most
 _STRIP_BYTES = 64 << 20  # of a strip's vectors as floats
 _HELD = 1 << 20  # offered pairs held before they are decided
 _DECIDED = 2048  # pairs decided at a time
@@ -92,8 +93,9 @@ class PairSearch:
         bars = self._bars(queries, np.repeat(views, len(rows)))
         multiply = self._multiply()
         prepared = multiply.prepared(queries)
-        for at in range(0, len(self.columns), TILE_COLUMNS):
-            tile = slice(at, at + TILE_COLUMNS)
+        step = _tile_columns(len(self.columns))
+        for at in range(0, len(self.columns), step):
+            tile = slice(at, at + step)
             columns = multiply.prepared(self._full[tile])
             wanted = len(queries) - self._met_before(strip, tile)
             bar = bars[:wanted] * np.where(bars[:wanted] > 0, *_span(self._norms[tile]))
@@ -101,7 +103,7 @@ class PairSearch:
             for start in range(0, len(hit), TILE_ROWS):
                 part = hit[start : start + TILE_ROWS]
                 products = multiply.product(multiply.prepared(queries[part]), columns)
-                row, column = _true_at(products >= bar[part, None])
+                row, column = _true_at(products >= _whole(bar[part], products.dtype))
                 yield np.unique(self._keys(rows[part[row] % len(rows)], self.columns[tile][column]))
 
     def _multiply(self) -> Multiplier:
@@ -183,13 +185,14 @@ class NearestSearch:
         if self.had is not None:
             cosine = np.nextafter(self.had[rows], -np.inf)  # what is as near counts, for it may be the lower row
         barred_row, barred_column = self._barred(rows)
-        for at in range(0, len(self.columns), TILE_COLUMNS):
-            tile = slice(at, at + TILE_COLUMNS)
+        step = _tile_columns(len(self.columns))
+        for at in range(0, len(self.columns), step):
+            tile = slice(at, at + step)
             columns = multiply.prepared(self._sorted[tile])
             top = multiply.peaks(queries, columns).astype(np.float64)
             most = top / (norms * np.where(top > 0, *_span(self._norms[tile])))
             hopeful = np.flatnonzero(most >= cosine - _SLACK)
-            here = slice(*np.searchsorted(barred_column, (at, at + TILE_COLUMNS)))
+            here = slice(*np.searchsorted(barred_column, (at, at + step)))
             barred = barred_row[here], barred_column[here] - at
             for start in range(0, len(hopeful), TILE_ROWS):
                 places = hopeful[start : start + TILE_ROWS]
@@ -210,8 +213,8 @@ class NearestSearch:
         are worked out."""
         top = products.max(axis=1).astype(np.float64)
         lowest, highest = _span(self._norms[tile])
-        least = top * np.where(top > 0, lowest / highest, highest / lowest) - 0.5
-        row, column = _true_at((products >= least[:, None]) & (products != _NONE))
+        least = np.maximum(top * np.where(top > 0, lowest / highest, highest / lowest) - 0.5, _NONE / 2)
+        row, column = _true_at(products >= _whole(least, products.dtype))
         columns = self.columns[tile][column]
         values = exact_cosine(products[row, column], self._squares[rows[row]], self._squares[columns])
         order = np.lexsort((columns, -values, row))
@@ -238,6 +241,17 @@ def _without(products: Products, places: Indices, barred: tuple[Indices, Indices
     there = places[at] == row
     products[at[there], column[there]] = _NONE
     return products
+
+
+def _tile_columns(count: int) -> int:
+    """Columns of a tile where there are so many: few enough that those of a tile are of nearly one norm."""
+    return min(max(count // 8, 128), TILE_COLUMNS)
+
+
+def _whole(least: Distances, dtype: np.dtype[Any]) -> Products:
+    """(m, 1) the least whole numbers that reach these, as products are held: comparing like with like is many times
+    faster."""
+    return np.minimum(np.ceil(least), -float(_NONE) - 1).astype(dtype)[:, None]
 
 
 def _true_at(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
