@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from dedup_assets.core.detection.base import Calibration
 from dedup_assets.core.detection.products import AUTO, TILE_COLUMNS, TILE_ROWS, Int8, Multiplier, Products, multiplier
@@ -24,6 +24,7 @@ _STRIP_BYTES = 64 << 20  # of a strip's vectors as floats
 _HELD = 1 << 20  # offered pairs held before they are decided
 _DECIDED = 2048  # pairs decided at a time
 _NONE = np.iinfo(np.int32).min  # a product that counts for nothing
+_NEARLY = 1.01  # norms this close are as good as one
 _SLACK = 1e-9  # of a cosine; more than the bounds here are off
 
 
@@ -85,26 +86,36 @@ class PairSearch:
 
     def _offered(self, strip: Strip) -> Iterator[Indices]:
         """Keys of the pairs that may be inside, tile by tile, some of them more than once."""
-        rows = self.rows[slice(*strip)]
-        views = sorted(range(self.first_view, self.vectors.shape[1]), key=lambda view: view == 0)  # full frames last
-        if not views:
-            return
-        queries = np.concatenate([self.vectors[rows, view] for view in views])
-        bars = self._bars(queries, np.repeat(views, len(rows)))
+        rows, queries, bars = self._queries(self.rows[slice(*strip)])
         multiply = self._multiply()
         prepared = multiply.prepared(queries)
+        least, lowest = _whole(bars, np.int32), 0.0
         step = _tile_columns(len(self.columns))
         for at in range(0, len(self.columns), step):
             tile = slice(at, at + step)
+            if (low := _span(self._norms[tile])[0]) > _NEARLY * lowest:  # norms grow: what was least before will do
+                least, lowest = _whole(bars * np.where(bars > 0, low, max(self._norms[-1], 1.0)), np.int32), low
             columns = multiply.prepared(self._full[tile])
             wanted = len(queries) - self._met_before(strip, tile)
-            bar = bars[:wanted] * np.where(bars[:wanted] > 0, *_span(self._norms[tile]))
-            hit = np.flatnonzero(multiply.peaks(prepared[:wanted], columns) >= bar)
+            hit = np.flatnonzero(multiply.peaks(prepared[:wanted], columns) >= least[:wanted])
             for start in range(0, len(hit), TILE_ROWS):
                 part = hit[start : start + TILE_ROWS]
                 products = multiply.product(multiply.prepared(queries[part]), columns)
-                row, column = _true_at(products >= _whole(bar[part], products.dtype))
-                yield np.unique(self._keys(rows[part[row] % len(rows)], self.columns[tile][column]))
+                row, column = _true_at(products >= least[part, None].astype(products.dtype))
+                yield np.unique(self._keys(rows[part[row]], self.columns[tile][column]))
+
+    def _queries(self, rows: Indices) -> tuple[Indices, Int8, Distances]:
+        """The rows once for each view that is looked at, full frames last, with these views and their bars.
+
+        A view that is the full frame itself tells no more than that.
+        """
+        vectors = self.vectors[rows]
+        looked_at = np.asarray((vectors != vectors[:, :1]).any(axis=2))
+        looked_at[:, 0] = not self.first_view
+        view, row = np.nonzero(np.roll(looked_at, -1, axis=1).T)
+        view = (view + 1) % vectors.shape[1]
+        queries = vectors[row, view]
+        return rows[row], queries, self._bars(queries, view)
 
     def _multiply(self) -> Multiplier:
         views, dimension = self.vectors.shape[1:]
@@ -214,7 +225,7 @@ class NearestSearch:
         top = products.max(axis=1).astype(np.float64)
         lowest, highest = _span(self._norms[tile])
         least = np.maximum(top * np.where(top > 0, lowest / highest, highest / lowest) - 0.5, _NONE / 2)
-        row, column = _true_at(products >= _whole(least, products.dtype))
+        row, column = _true_at(products >= _whole(least, products.dtype)[:, None])
         columns = self.columns[tile][column]
         values = exact_cosine(products[row, column], self._squares[rows[row]], self._squares[columns])
         order = np.lexsort((columns, -values, row))
@@ -248,10 +259,9 @@ def _tile_columns(count: int) -> int:
     return min(max(count // 8, 128), TILE_COLUMNS)
 
 
-def _whole(least: Distances, dtype: np.dtype[Any]) -> Products:
-    """(m, 1) the least whole numbers that reach these, as products are held: comparing like with like is many times
-    faster."""
-    return np.minimum(np.ceil(least), -float(_NONE) - 1).astype(dtype)[:, None]
+def _whole(least: Distances, dtype: DTypeLike) -> NDArray[Any]:
+    """The least whole numbers that reach these, as products are held: like is compared with like many times faster."""
+    return np.minimum(np.ceil(least), -float(_NONE) - 1).astype(dtype)
 
 
 def _true_at(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
