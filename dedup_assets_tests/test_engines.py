@@ -91,4 +91,4 @@ def test_work_that_travels_gives_the_same_tables(chain, tmp_path, monkeypatch):
         monkeypatch.setattr(f"dedup_assets.core.steps.{step}.engine_of", lambda *_: engine)
     chain.run()
     assert chain.results() == here.results()
-    assert engine.works == {"ReadFiles", "HashPixels", "EmbedPictures", "PairSearch", "NearestSearch", "Comparer"}
+    assert engine.works == {"ReadFiles", "HashPixels", "EmbedPictures", "ViewSearch", "FrameSearch", "Comparer"}

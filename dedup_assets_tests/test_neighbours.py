@@ -184,7 +184,7 @@ def test_quantised_vectors_use_the_whole_range_and_keep_their_direction():
 
 def test_progress_ends_at_the_number_of_rows(small_blocks):
     seen = []
-    join(vectors(100), Reach(Calibration(), 0.1), progress=lambda done, total: seen.append((done, total)))
+    join(vectors(100, views=3), Reach(Calibration(), 0.1), progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen)
     assert seen[-1] == (100, 100)
     assert len(seen) == 6

@@ -4,7 +4,7 @@
 
 CPU time of a join of n pictures with v views of d numbers, from three constants:
 
-    products = n^2 * (v + 1/2)           every view with every full frame, of full frames one order; the nearest
+    products = n^2 * v                   every view, the full frame among them, with every full frame
     seconds  = products * (d * multiply + look) + n * row
 
 `multiply` and `look` are fitted to strips of 64 and 128 numbers, `row` to a small join. Vectors come in bunches with
@@ -45,7 +45,7 @@ def constants(views: int, dimension: int) -> dict[str, float]:
 
 def predicted(count: int, views: int, dimension: int, known: dict[str, float]) -> float:
     """CPU seconds of a join."""
-    products = count**2 * (views + 0.5)
+    products = count**2 * views
     return products * (dimension * known["multiply"] + known["look"]) + count * known["row"]
 
 

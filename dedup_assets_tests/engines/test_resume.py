@@ -46,9 +46,9 @@ def images(tmp_path_factory):
 @pytest.fixture
 def searched(monkeypatch):
     """The strips that are searched in this process, by the search."""
-    seen = {"PairSearch": [], "NearestSearch": []}
+    seen = {"ViewSearch": [], "FrameSearch": []}
     monkeypatch.setattr(search, "STRIP", STRIP)
-    for kind in (search.PairSearch, search.NearestSearch):
+    for kind in (search.ViewSearch, search.FrameSearch):
 
         def counted(work, strip, kind=kind, look=kind.__call__):
             seen[kind.__name__].append(strip[0])
@@ -65,7 +65,7 @@ def named(exchange):
     }
 
 
-@pytest.mark.parametrize("kind", ["PairSearch", "NearestSearch"])
+@pytest.mark.parametrize("kind", ["ViewSearch", "FrameSearch"])
 def test_a_run_killed_in_a_search_is_taken_up_by_the_next(kind, images, searched, tmp_path):
     chain = chain_in(tmp_path, images)
     exchange = Path(chain.project.exchange)
@@ -82,7 +82,7 @@ def test_a_run_killed_in_a_search_is_taken_up_by_the_next(kind, images, searched
     chain.run()
     every = list(range(0, IMAGES, STRIP))
     assert searched[kind] == every[FINISHED:]
-    assert searched["PairSearch"] == (every[FINISHED:] if kind == "PairSearch" else [])
+    assert searched["ViewSearch"] == (every[FINISHED:] if kind == "ViewSearch" else [])
     assert not exchange.exists()
     undisturbed = chain_in(tmp_path / "undisturbed", images)
     undisturbed.run()
@@ -92,7 +92,7 @@ def test_a_run_killed_in_a_search_is_taken_up_by_the_next(kind, images, searched
 @pytest.fixture
 def work(tmp_path):
     (tmp_path / "trace").mkdir()
-    return works.PairSearch(np.arange(100), tmp_path / "trace")
+    return works.ViewSearch(np.arange(100), tmp_path / "trace")
 
 
 def done(work):

@@ -32,7 +32,7 @@ class EmbedPictures(Squares):
     """The same under a name that goes through a pool of actors."""
 
 
-class PairSearch(Squares):
+class ViewSearch(Squares):
     """The same under a name whose results the local engine keeps."""
 
 

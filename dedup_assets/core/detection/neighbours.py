@@ -11,10 +11,10 @@ from dedup_assets.core.detection.base import Calibration
 from dedup_assets.core.detection.products import AUTO, Int8
 from dedup_assets.core.detection.search import (
     Distances,
+    FrameSearch,
     Indices,
-    NearestSearch,
-    PairSearch,
     Reach,
+    ViewSearch,
     exact_cosine,
     pair_distances,
     squares_of,
@@ -84,19 +84,19 @@ def join(
     old, new = np.flatnonzero(known.seen), np.flatnonzero(~known.seen)
     holds, lost = np.flatnonzero(known.nearest >= 0), np.flatnonzero(known.nearest < 0)
     views = vectors.shape[1]
-    parts = (len(new) * len(vectors) * views, len(old) * len(new) * (views - 1), len(holds) * len(new))
+    parts = (len(new) * len(vectors) * (views - 1), len(old) * len(new) * (views - 1), len(holds) * len(new))
     work = _Work(each, progress, len(vectors), sum(parts) + len(lost) * len(vectors))
 
-    first, second = work.pairs(PairSearch(vectors, reach, new, everything, len(new) == len(vectors), device=device))
-    more = work.pairs(PairSearch(vectors, reach, old, new, first_view=1, device=device))
-    first, second = _united(len(vectors), (first, second), more)
-    barred = np.append(known.first, first), np.append(known.second, second)
+    found = work.pairs(ViewSearch(vectors, reach, new, everything, device))
+    found = _united(len(vectors), found, work.pairs(ViewSearch(vectors, reach, old, new, device)))
 
     full = np.ascontiguousarray(vectors[:, 0])
     nearest, cosine = known.nearest.copy(), np.full(len(vectors), -np.inf)
     cosine[holds] = _cosines(full, holds, nearest[holds])
-    work.nearest(NearestSearch(full, holds, new, *barred, device, had=cosine.copy()), nearest, cosine)
-    work.nearest(NearestSearch(full, lost, everything, *barred, device), nearest, cosine)
+    search = FrameSearch(full, lost, everything, *_added(known, found), reach, device)
+    found = _united(len(vectors), found, work.frames(search, nearest, cosine))
+    work.frames(FrameSearch(full, holds, new, *_added(known, found), None, device, cosine.copy()), nearest, cosine)
+    first, second = found
     distance = np.where(nearest >= 0, reach.calibration.distance(np.maximum(cosine, -1.0)), np.inf)
     return Join(first, second, *pair_distances(vectors, first, second, reach.calibration), nearest, distance)
 
@@ -123,8 +123,8 @@ def nearest_among(
     """
     nearest, cosine = np.full(len(vectors), -1, np.int64), np.full(len(vectors), -np.inf)
     full = np.ascontiguousarray(vectors[:, 0])
-    search = NearestSearch(full, rows, np.flatnonzero(allowed), first, second, device)
-    _Work(each, None, 0, 0).nearest(search, nearest, cosine)
+    search = FrameSearch(full, rows, np.flatnonzero(allowed), first, second, None, device)
+    _Work(each, None, 0, 0).frames(search, nearest, cosine)
     found = nearest[rows] >= 0
     return nearest[rows], np.where(found, calibration.distance(np.maximum(cosine[rows], -1.0)), np.inf)
 
@@ -136,19 +136,27 @@ class _Work:
         self._each, self._progress = each, progress
         self._rows, self._total, self._done = rows, max(total, 1), 0
 
-    def pairs(self, search: PairSearch) -> tuple[Indices, Indices]:
-        views = len(search.vectors[0]) - search.first_view if len(search.vectors) else 0
-        return _united(len(search.vectors), *self._strips(search, len(search.columns) * views))
+    def pairs(self, search: ViewSearch) -> tuple[Indices, Indices]:
+        """The pairs found."""
+        views = search.vectors.shape[1] - 1
+        return _united(len(search.vectors), *(self._strips(search, len(search.columns) * views) if views else ()))
 
-    def nearest(self, search: NearestSearch, nearest: Indices, cosine: Distances) -> None:
-        """Take what is nearer than `nearest`, whose cosines are `cosine`; of equally near ones the lower row."""
-        found = self._strips(search, len(search.columns))
-        for (start, stop), (row, value) in zip(search.strips, found, strict=bool(len(search.columns))):
-            rows = search.rows[start:stop]
-            better = (row >= 0) & ((value > cosine[rows]) | ((value == cosine[rows]) & (row < nearest[rows])))
-            nearest[rows[better]], cosine[rows[better]] = row[better], value[better]
+    def frames(self, search: FrameSearch, nearest: Indices, cosine: Distances) -> tuple[Indices, Indices]:
+        """The pairs found. Takes what is nearer than `nearest`, whose cosines are `cosine`; of equally near ones the
+        lower row."""
+        count, pairs = len(search.full), []
+        for row, other, value in self._strips(search, len(search.columns)):
+            paired = np.zeros(len(row), bool)
+            if search.reach:
+                distance = search.reach.calibration.distance(value)
+                paired = search.reach.holds(distance, distance)
+                pairs.append((np.minimum(row, other)[paired], np.maximum(row, other)[paired]))
+            row, other, value = row[~paired], other[~paired], value[~paired]
+            better = (value > cosine[row]) | ((value == cosine[row]) & (other < nearest[row]))
+            nearest[row[better]], cosine[row[better]] = other[better], value[better]
+        return _united(count, *pairs)
 
-    def _strips(self, search: PairSearch | NearestSearch, each_row: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    def _strips(self, search: ViewSearch | FrameSearch, each_row: int) -> Iterator[Any]:
         if not len(search.columns):
             return
         for (start, stop), result in zip(search.strips, self._each(search, search.strips), strict=True):
@@ -163,6 +171,11 @@ def _united(count: int, *pairs: tuple[Indices, Indices]) -> tuple[Indices, Indic
     keys = [first * count + second for first, second in pairs]
     first, second = np.divmod(np.unique(np.concatenate([np.empty(0, np.int64), *keys])), max(count, 1))
     return first, second
+
+
+def _added(known: Known, found: tuple[Indices, Indices]) -> tuple[Indices, Indices]:
+    """All pairs: those known before, and these."""
+    return np.append(known.first, found[0]), np.append(known.second, found[1])
 
 
 def _cosines(full: Int8, rows: Indices, others: Indices) -> Distances:

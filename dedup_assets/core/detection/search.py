@@ -37,22 +37,27 @@ class Reach:
     view_limit: float
     full_limit: float = 0.0
 
+    @property
+    def full_cosine(self) -> float:
+        """Of full frames that make a pair, the least cosine."""
+        return self.calibration.cosine(max(self.full_limit, self.view_limit))
+
+    def holds(self, view_distance: Distances, full_distance: Distances) -> NDArray[np.bool_]:
+        """Whether these make pairs. A view distance is no larger than that of the full frames."""
+        return (view_distance <= self.view_limit) | (full_distance <= self.full_limit)
+
 
 @dataclass(frozen=True)
-class PairSearch:
-    """Finds the pairs within `reach` between some rows, in all their views, and the full frames of some columns.
+class ViewSearch:
+    """Finds the pairs that views make: a view of one of some rows within `reach` of the full frame of a column.
 
-    `vectors`: (n, views, d) int8, view 0 the full frame. `rows`, `columns`: row numbers. `mutual`: rows and columns are
-    the same, so of the full frames one order is enough. `first_view`: 1 leaves the rows' own full frames out.
-    `device`: see `multiplier`.
+    `vectors`: (n, views, d) int8, view 0 the full frame. `rows`, `columns`: row numbers. `device`: see `multiplier`.
     """
 
     vectors: Int8
     reach: Reach
     rows: Indices
     columns: Indices
-    mutual: bool = False
-    first_view: int = 0
     device: str = AUTO
     _full: Int8 = field(init=False, repr=False)
     _norms: Distances = field(init=False, repr=False)
@@ -60,7 +65,6 @@ class PairSearch:
     def __post_init__(self) -> None:
         norms = norms_of(self.vectors[:, 0])
         columns = by_norm(self.columns, norms)
-        object.__setattr__(self, "rows", columns if self.mutual else by_norm(self.rows, norms))
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "_full", np.ascontiguousarray(self.vectors[columns, 0]))
         object.__setattr__(self, "_norms", norms[columns])
@@ -86,53 +90,30 @@ class PairSearch:
 
     def _offered(self, strip: Strip) -> Iterator[Indices]:
         """Keys of the pairs that may be inside, tile by tile, some of them more than once."""
-        rows, queries, bars = self._queries(self.rows[slice(*strip)])
+        rows, queries = self._queries(self.rows[slice(*strip)])
+        calibration = self.reach.calibration
+        least = _Least(queries, calibration.cosine(self.reach.view_limit / calibration.view_factor), self._norms)
         multiply = self._multiply()
         prepared = multiply.prepared(queries)
-        least, lowest = _whole(bars, np.int32), 0.0
-        step = _tile_columns(len(self.columns))
-        for at in range(0, len(self.columns), step):
-            tile = slice(at, at + step)
-            if (low := _span(self._norms[tile])[0]) > _NEARLY * lowest:  # norms grow: what was least before will do
-                least, lowest = _whole(bars * np.where(bars > 0, low, max(self._norms[-1], 1.0)), np.int32), low
+        for tile in _tiles(len(self.columns)):
             columns = multiply.prepared(self._full[tile])
-            wanted = len(queries) - self._met_before(strip, tile)
-            hit = np.flatnonzero(multiply.peaks(prepared[:wanted], columns) >= least[:wanted])
+            bars = least(tile)
+            hit = np.flatnonzero(multiply.peaks(prepared, columns) >= bars)
             for start in range(0, len(hit), TILE_ROWS):
                 part = hit[start : start + TILE_ROWS]
                 products = multiply.product(multiply.prepared(queries[part]), columns)
-                row, column = _true_at(products >= least[part, None].astype(products.dtype))
+                row, column = _true_at(products >= bars[part, None].astype(products.dtype))
                 yield np.unique(self._keys(rows[part[row]], self.columns[tile][column]))
 
-    def _queries(self, rows: Indices) -> tuple[Indices, Int8, Distances]:
-        """The rows once for each view that is looked at, full frames last, with these views and their bars.
-
-        A view that is the full frame itself tells no more than that.
-        """
+    def _queries(self, rows: Indices) -> tuple[Indices, Int8]:
+        """The rows once for each view that differs from their full frame, and these views."""
         vectors = self.vectors[rows]
-        looked_at = np.asarray((vectors != vectors[:, :1]).any(axis=2))
-        looked_at[:, 0] = not self.first_view
-        view, row = np.nonzero(np.roll(looked_at, -1, axis=1).T)
-        view = (view + 1) % vectors.shape[1]
-        queries = vectors[row, view]
-        return rows[row], queries, self._bars(queries, view)
+        view, row = np.nonzero((vectors != vectors[:, :1]).any(axis=2).T)
+        return rows[row], vectors[row, view]
 
     def _multiply(self) -> Multiplier:
         views, dimension = self.vectors.shape[1:]
         return multiplier(dimension, float(len(self.rows)) * len(self.columns) * views * dimension, self.device)
-
-    def _bars(self, queries: Int8, views: Indices) -> Distances:
-        """(m,) what a product must reach for each of the queries, which are such views, and a column of norm 1."""
-        calibration = self.reach.calibration
-        full_cosine = calibration.cosine(max(self.reach.full_limit, self.reach.view_limit))
-        view_cosine = calibration.cosine(self.reach.view_limit / calibration.view_factor)
-        least = np.where(views == 0, full_cosine, view_cosine) - _SLACK
-        norms = norms_of(queries)
-        return np.where((least > 0) & (norms == 0), np.inf, least * norms)
-
-    def _met_before(self, strip: Strip, tile: slice) -> int:
-        """How many of the last queries, full frames all, meet the columns of the tile as columns themselves."""
-        return max(strip[1] - max(tile.stop, strip[0]), 0) if self.mutual else 0
 
     def _keys(self, rows: Indices, columns: Indices) -> Indices:
         """One number for each pair of two different rows, whichever is named first."""
@@ -144,15 +125,16 @@ class PairSearch:
         keys = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
         first, second = np.divmod(keys, max(len(self.vectors), 1))
         view_distance, full_distance = pair_distances(self.vectors, first, second, self.reach.calibration)
-        return keys[(view_distance <= self.reach.view_limit) | (full_distance <= self.reach.full_limit)]
+        return keys[self.reach.holds(view_distance, full_distance)]
 
 
 @dataclass(frozen=True)
-class NearestSearch:
-    """Finds, for some rows, the nearest by full frame among some columns that is in no pair with the row.
+class FrameSearch:
+    """Finds, for some rows, the full frames among some columns within `reach` of theirs, and the nearest beyond.
 
-    `full`: (n, d) int8. `rows`, `columns`: row numbers. `first`, `second`: the pairs. `device`: see `multiplier`.
-    `had`: (n,) the cosine that is to be reached for each row, where something is known; less is not looked for.
+    `full`: (n, d) int8. `rows`, `columns`: row numbers. `first`, `second`: pairs known already, which are left out.
+    `reach`: none where all pairs are known. `device`: see `multiplier`. `had`: (n,) the cosine that the nearest is to
+    reach for each row, where something is known; less is not looked for.
     """
 
     full: Int8
@@ -160,6 +142,7 @@ class NearestSearch:
     columns: Indices
     first: Indices
     second: Indices
+    reach: Reach | None = None
     device: str = AUTO
     had: Distances | None = None
     _norms: Distances = field(init=False, repr=False)
@@ -179,39 +162,67 @@ class NearestSearch:
         starts, partners = _partners_of(len(self.full), self.first, self.second, columns)
         object.__setattr__(self, "_starts", starts)
         object.__setattr__(self, "_partners", partners)
+        self._multiply()  # loads what multiplies, before there are threads
 
     @property
     def strips(self) -> list[Strip]:
         """The rows in strips, each from one place in `rows` to another."""
         return strips(len(self.rows), self.full.shape[1])
 
-    def __call__(self, strip: Strip) -> tuple[Indices, Distances]:
-        """(k,) the nearest of each row of the strip (-1: none) and its cosine (-inf); of equal ones the lower row."""
+    def __call__(self, strip: Strip) -> tuple[Indices, Indices, Distances]:
+        """(k,) a row of the strip, another row and their cosine: of each pair within reach, and of the nearest beyond
+        it, of equally near ones the lower row."""
         rows = self.rows[slice(*strip)]
-        dimension = self.full.shape[1]
-        multiply = multiplier(dimension, float(len(self.rows)) * len(self.columns) * dimension, self.device)
+        multiply = self._multiply()
         queries = multiply.prepared(self.full[rows])
         norms = np.maximum(np.sqrt(self._squares[rows]), 1.0)
         nearest, cosine = np.full(len(rows), -1, np.int64), np.full(len(rows), -np.inf)
         if self.had is not None:
             cosine = np.nextafter(self.had[rows], -np.inf)  # what is as near counts, for it may be the lower row
+        least = _Least(self.full[rows], self.reach.full_cosine, self._norms) if self.reach else None
+        pairs = [(rows[:0], rows[:0], cosine[:0])]
         barred_row, barred_column = self._barred(rows)
-        step = _tile_columns(len(self.columns))
-        for at in range(0, len(self.columns), step):
-            tile = slice(at, at + step)
+        for tile in _tiles(len(self.columns)):
             columns = multiply.prepared(self._sorted[tile])
-            top = multiply.peaks(queries, columns).astype(np.float64)
-            most = top / (norms * np.where(top > 0, *_span(self._norms[tile])))
-            hopeful = np.flatnonzero(most >= cosine - _SLACK)
-            here = slice(*np.searchsorted(barred_column, (at, at + step)))
-            barred = barred_row[here], barred_column[here] - at
-            for start in range(0, len(hopeful), TILE_ROWS):
-                places = hopeful[start : start + TILE_ROWS]
+            top = multiply.peaks(queries, columns)
+            most = top.astype(np.float64) / (norms * np.where(top > 0, *_span(self._norms[tile])))
+            hopeful = most >= cosine - _SLACK
+            bars = least(tile) if least else None
+            here = slice(*np.searchsorted(barred_column, (tile.start, tile.stop)))
+            barred = barred_row[here], barred_column[here] - tile.start
+            looked_at = np.flatnonzero(hopeful if bars is None else hopeful | (top >= bars))
+            for start in range(0, len(looked_at), TILE_ROWS):
+                places = looked_at[start : start + TILE_ROWS]
                 products = multiply.product(multiply.prepared(self.full[rows[places]]), columns)
-                self._take(_without(products, places, barred), tile, rows[places], places, nearest, cosine)
-        return nearest, np.where(nearest >= 0, cosine, -np.inf)
+                products = _without(products, places, barred)
+                if self.reach and bars is not None:
+                    pairs.append(self._take_pairs(self.reach, products, tile, rows[places], bars[places]))
+                self._take_nearest(products, tile, rows[places], places, nearest, cosine)
+        found = nearest >= 0
+        first, second, near = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        return (
+            np.append(first, rows[found]),
+            np.append(second, nearest[found]),
+            np.append(near, cosine[found]),
+        )
 
-    def _take(
+    def _multiply(self) -> Multiplier:
+        dimension = self.full.shape[1]
+        return multiplier(dimension, float(len(self.rows)) * len(self.columns) * dimension, self.device)
+
+    def _take_pairs(
+        self, reach: Reach, products: Products, tile: slice, rows: Indices, bars: NDArray[np.int32]
+    ) -> tuple[Indices, Indices, Distances]:
+        """Rows, columns and cosines of what is within reach: it is taken out of the products."""
+        row, column = _true_at(products >= bars[:, None].astype(products.dtype))
+        columns = self.columns[tile][column]
+        cosine = exact_cosine(products[row, column], self._squares[rows[row]], self._squares[columns])
+        distance = reach.calibration.distance(cosine)
+        inside = reach.holds(distance, distance)
+        products[row[inside], column[inside]] = _NONE
+        return rows[row[inside]], columns[inside], cosine[inside]
+
+    def _take_nearest(
         self,
         products: Products,
         tile: slice,
@@ -254,9 +265,32 @@ def _without(products: Products, places: Indices, barred: tuple[Indices, Indices
     return products
 
 
-def _tile_columns(count: int) -> int:
-    """Columns of a tile where there are so many: few enough that those of a tile are of nearly one norm."""
-    return min(max(count // 8, 128), TILE_COLUMNS)
+def _tiles(count: int) -> Iterator[slice]:
+    """So many columns in tiles: where there are few, smaller ones, for those of a tile are to be of nearly one norm."""
+    step = min(max(count // 8, 128), TILE_COLUMNS)
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+class _Least:
+    """The whole numbers that products of some queries must reach, tile by tile, to come to a cosine.
+
+    Norms grow from tile to tile, and what was least a little before will do.
+    """
+
+    def __init__(self, queries: Int8, cosine: float, norms: Distances) -> None:
+        least, lengths = cosine - _SLACK, norms_of(queries)
+        self._bars = np.where((lengths == 0) & (least > 0), np.inf, least * lengths)
+        self._norms, self._lowest = norms, 0.0
+        self._least = np.empty(0, np.int32)
+
+    def __call__(self, tile: slice) -> NDArray[np.int32]:
+        """(m,) for the queries and the columns of the tile."""
+        low = _span(self._norms[tile])[0]
+        if low > _NEARLY * self._lowest:
+            scale = np.where(self._bars > 0, low, max(self._norms[-1], 1.0))
+            self._least, self._lowest = _whole(self._bars * scale, np.int32), low
+        return self._least
 
 
 def _whole(least: Distances, dtype: DTypeLike) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from dedup_assets.core.engines.base import Result, Shard
 from dedup_assets.core.engines.exchange import Ledger, Parcel, Prefix, piece_name, prefix_of
 from dedup_assets.core.errors import StoreError
 
-_KEPT = ("PairSearch", "NearestSearch")
+_KEPT = ("ViewSearch", "FrameSearch")
 _WORTH_KEEPING = 8  # shards; fewer are done sooner than it takes to write and find them
 
 

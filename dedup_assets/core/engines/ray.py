@@ -27,7 +27,7 @@ Work = Callable[[Any], Any]
 Piece = tuple[str, list[Any]]  # shards that one worker does one after another, after their name
 
 _POOLED = frozenset({"ReadFiles", "EmbedPictures"})  # read images, and may keep a network from piece to piece
-_USES_GPU = frozenset({"EmbedPictures", "PairSearch", "NearestSearch"})
+_USES_GPU = frozenset({"EmbedPictures", "ViewSearch", "FrameSearch"})
 _SHARDS_OF_PIECE = {"ReadFiles": 32, "HashPixels": 8}  # their shards are small; others are a piece each
 _PIECES_WORTH_A_CLUSTER = 2
 _PIECES_WORTH_A_POOL = 16  # which takes as long to open as the cluster itself
