@@ -1,5 +1,6 @@
 """The join against every pair worked out one by one; and that blocks, views and ties do not change the answer."""
 
+import pickle
 import tracemalloc
 from dataclasses import replace
 
@@ -65,7 +66,6 @@ def blocks_of(patch, rows, columns, strip):
     patch.setattr(search, "TILE_ROWS", rows)
     patch.setattr(search, "TILE_COLUMNS", columns)
     patch.setattr(search, "STRIP", strip)
-    patch.setattr(search, "_HELD", 64)
 
 
 @pytest.fixture
@@ -132,6 +132,18 @@ def test_many_equally_far_rows_do_not_take_much_memory():
     tracemalloc.stop()
     assert found.nearest.tolist() == [1, *[0] * 2499]
     assert peak_bytes < 600e6
+
+
+def test_of_views_only_those_of_a_strip_travel():
+    stored = vectors(4000, views=9, dimension=64)
+    strips = search.view_strips(stored, np.arange(0, 4000, 2))
+    sent = [pickle.dumps(strip, protocol=5) for strip in strips]
+    assert sum(map(len, sent)) < 1.1 * stored[::2].nbytes
+    for strip, received in zip(strips, map(pickle.loads, sent), strict=True):
+        for here, there in zip(strip.views(), received.views(), strict=True):
+            np.testing.assert_array_equal(here, there)
+    work = search.ViewSearch(Reach(BENT, 0.1), np.arange(4000), stored[:, 0], 2000, 9)
+    assert len(pickle.dumps(work, protocol=5)) < 0.3 * stored.nbytes
 
 
 def test_the_distance_of_a_pair_is_the_same_from_both_ends_and_in_any_company():

@@ -28,7 +28,8 @@ from dedup_assets_tests.chain import chain_in
 search.STRIP, exchange._MANIFEST_SECONDS = {STRIP}, 0
 kind = getattr(search, sys.argv[3])
 searched = kind.__call__
-kind.__call__ = lambda work, strip: searched(work, strip) if strip[0] < {STRIP * FINISHED} else time.sleep(600)
+first = lambda strip: strip.rows[0] if isinstance(strip, search.ViewStrip) else strip[0]
+kind.__call__ = lambda work, strip: searched(work, strip) if first(strip) < {STRIP * FINISHED} else time.sleep(600)
 chain_in(Path(sys.argv[1]), Path(sys.argv[2])).run()
 """
 
@@ -51,7 +52,7 @@ def searched(monkeypatch):
     for kind in (search.ViewSearch, search.FrameSearch):
 
         def counted(work, strip, kind=kind, look=kind.__call__):
-            seen[kind.__name__].append(strip[0])
+            seen[kind.__name__].append(strip.rows[0] if isinstance(strip, search.ViewStrip) else strip[0])
             return look(work, strip)
 
         monkeypatch.setattr(kind, "__call__", counted)

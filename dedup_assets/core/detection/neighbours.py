@@ -18,6 +18,7 @@ from dedup_assets.core.detection.search import (
     exact_cosine,
     pair_distances,
     squares_of,
+    view_strips,
 )
 
 __all__ = ["Int8", "Join", "Known", "Reach", "join", "nearest_among", "pair_distances", "quantise"]
@@ -87,10 +88,11 @@ def join(
     parts = (len(new) * len(vectors) * (views - 1), len(old) * len(new) * (views - 1), len(holds) * len(new))
     work = _Work(each, progress, len(vectors), sum(parts) + len(lost) * len(vectors))
 
-    found = work.pairs(ViewSearch(vectors, reach, new, everything, device))
-    found = _united(len(vectors), found, work.pairs(ViewSearch(vectors, reach, old, new, device)))
-
     full = np.ascontiguousarray(vectors[:, 0])
+    found = work.views(vectors, new, ViewSearch(reach, everything, full, len(new), views, device))
+    found = _united(
+        len(vectors), found, work.views(vectors, old, ViewSearch(reach, new, full[new], len(old), views, device))
+    )
     nearest, cosine = known.nearest.copy(), np.full(len(vectors), -np.inf)
     cosine[holds] = _cosines(full, holds, nearest[holds])
     search = FrameSearch(full, lost, everything, *_added(known, found), reach, device)
@@ -136,16 +138,24 @@ class _Work:
         self._each, self._progress = each, progress
         self._rows, self._total, self._done = rows, max(total, 1), 0
 
-    def pairs(self, search: ViewSearch) -> tuple[Indices, Indices]:
-        """The pairs found."""
-        views = search.vectors.shape[1] - 1
-        return _united(len(search.vectors), *(self._strips(search, len(search.columns) * views) if views else ()))
+    def views(self, vectors: Int8, rows: Indices, search: ViewSearch) -> tuple[Indices, Indices]:
+        """The pairs found among views of the rows."""
+        pairs, count, views = [], len(vectors), vectors.shape[1] - 1
+        strips = view_strips(vectors, rows) if views else []
+        sizes = [len(strip.rows) * views for strip in strips]
+        for first, second, doubt in self._through(search, strips, sizes):
+            pairs.append((first[~doubt], second[~doubt]))
+            first, second = _united(count, (first[doubt], second[doubt]))
+            inside = search.reach.holds(*pair_distances(vectors, first, second, search.reach.calibration))
+            pairs.append((first[inside], second[inside]))
+        return _united(count, *pairs)
 
     def frames(self, search: FrameSearch, nearest: Indices, cosine: Distances) -> tuple[Indices, Indices]:
         """The pairs found. Takes what is nearer than `nearest`, whose cosines are `cosine`; of equally near ones the
         lower row."""
         count, pairs = len(search.full), []
-        for row, other, value in self._strips(search, len(search.columns)):
+        sizes = [stop - start for start, stop in search.strips]
+        for row, other, value in self._through(search, search.strips, sizes):
             paired = np.zeros(len(row), bool)
             if search.reach:
                 distance = search.reach.calibration.distance(value)
@@ -156,11 +166,12 @@ class _Work:
             nearest[row[better]], cosine[row[better]] = other[better], value[better]
         return _united(count, *pairs)
 
-    def _strips(self, search: ViewSearch | FrameSearch, each_row: int) -> Iterator[Any]:
+    def _through(self, search: ViewSearch | FrameSearch, strips: Sequence[Any], rows: Sequence[int]) -> Iterator[Any]:
+        """What each strip gives. `rows`: of each strip, times the views."""
         if not len(search.columns):
             return
-        for (start, stop), result in zip(search.strips, self._each(search, search.strips), strict=True):
-            self._done += (stop - start) * each_row
+        for count, result in zip(rows, self._each(search, strips), strict=True):
+            self._done += count * len(search.columns)
             if self._progress:
                 self._progress(round(self._rows * self._done / self._total), self._rows)
             yield result

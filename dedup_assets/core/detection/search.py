@@ -21,7 +21,6 @@ Strip = tuple[int, int]
 
 STRIP = 2 * TILE_ROWS  # rows that one call looks at, at most
 _STRIP_BYTES = 64 << 20  # of a strip's vectors as floats
-_HELD = 1 << 20  # offered pairs held before they are decided
 _DECIDED = 2048  # pairs decided at a time
 _NONE = np.iinfo(np.int32).min  # a product that counts for nothing
 _NEARLY = 1.01  # norms this close are as good as one
@@ -47,85 +46,86 @@ class Reach:
         return (view_distance <= self.view_limit) | (full_distance <= self.full_limit)
 
 
+class ViewStrip:
+    """Some rows of (n, views, d) int8 vectors, view 0 the full frame. What travels of the vectors is theirs alone."""
+
+    def __init__(self, rows: Indices, vectors: Int8, places: Indices | None = None) -> None:
+        """`rows`: row numbers. `places`: where in `vectors` they are, if not there."""
+        self.rows = rows
+        self._vectors, self._places = vectors, rows if places is None else places
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The vectors may be mapped, and many more than these."""
+        return ViewStrip, (self.rows, self._vectors[self._places], np.arange(len(self.rows)))
+
+    def views(self) -> tuple[Indices, Int8]:
+        """The rows once for each view that differs from their full frame, and these views."""
+        vectors = self._vectors[self._places]
+        view, row = np.nonzero((vectors != vectors[:, :1]).any(axis=2).T)
+        return self.rows[row], vectors[row, view]
+
+
+def view_strips(vectors: Int8, rows: Indices) -> list[ViewStrip]:
+    """The rows in strips for a ViewSearch."""
+    return [ViewStrip(rows[slice(*strip)], vectors) for strip in strips(len(rows), vectors[:1].size)]
+
+
 @dataclass(frozen=True)
 class ViewSearch:
-    """Finds the pairs that views make: a view of one of some rows within `reach` of the full frame of a column.
+    """Finds the pairs that views make: a view within `reach` of the full frame of some column.
 
-    `vectors`: (n, views, d) int8, view 0 the full frame. `rows`, `columns`: row numbers. `device`: see `multiplier`.
+    `columns`: row numbers. `full`: (columns, d) int8, their full frames. `rows`, `views`: how many rows will be looked
+    at, in how many views. `device`: see `multiplier`.
     """
 
-    vectors: Int8
     reach: Reach
-    rows: Indices
     columns: Indices
+    full: Int8
+    rows: int
+    views: int
     device: str = AUTO
-    _full: Int8 = field(init=False, repr=False)
-    _norms: Distances = field(init=False, repr=False)
+    _squares: NDArray[np.int32] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        norms = norms_of(self.vectors[:, 0])
-        columns = by_norm(self.columns, norms)
-        object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "_full", np.ascontiguousarray(self.vectors[columns, 0]))
-        object.__setattr__(self, "_norms", norms[columns])
+        squares = squares_of(self.full)
+        order = np.argsort(squares, kind="stable")
+        object.__setattr__(self, "columns", self.columns[order])
+        object.__setattr__(self, "full", self.full[order])
+        object.__setattr__(self, "_squares", squares[order])
         self._multiply()  # loads what multiplies, before there are threads
 
-    @property
-    def strips(self) -> list[Strip]:
-        """The rows in strips, each from one place in `rows` to another."""
-        return strips(len(self.rows), self.vectors.shape[1] * self.vectors.shape[2])
-
-    def __call__(self, strip: Strip) -> tuple[Indices, Indices]:
-        """(p,) rows `first` < `second` of each pair found from the strip, sorted, each once."""
-        found: list[Indices] = []
-        kept: list[Indices] = []
-        for keys in self._offered(strip):
-            found.append(keys)
-            if sum(map(len, found)) > _HELD:
-                kept.append(self._inside(found))
-                found = []
-        kept.append(self._inside(found))
-        first, second = np.divmod(np.unique(np.concatenate(kept)), max(len(self.vectors), 1))
-        return first, second
-
-    def _offered(self, strip: Strip) -> Iterator[Indices]:
-        """Keys of the pairs that may be inside, tile by tile, some of them more than once."""
-        rows, queries = self._queries(self.rows[slice(*strip)])
-        calibration = self.reach.calibration
-        least = _Least(queries, calibration.cosine(self.reach.view_limit / calibration.view_factor), self._norms)
+    def __call__(self, strip: ViewStrip) -> tuple[Indices, Indices, NDArray[np.bool_]]:
+        """(p,) rows `first` < `second` of each pair found, once or twice, and whether it is in doubt: so close to the
+        limit that the distance of both views has to tell."""
+        rows, queries = strip.views()
+        squares, norms = squares_of(queries), np.sqrt(self._squares)
+        calibration, limit = self.reach.calibration, self.reach.view_limit
+        least = _Least(queries, calibration.cosine(limit / calibration.view_factor), norms)
         multiply = self._multiply()
         prepared = multiply.prepared(queries)
-        for tile in _tiles(len(self.columns)):
-            columns = multiply.prepared(self._full[tile])
+        found = [(rows[:0], rows[:0], np.empty(0, np.bool_))]
+        for tile in _tiles(norms):
+            columns = multiply.prepared(self.full[tile])
             bars = least(tile)
             hit = np.flatnonzero(multiply.peaks(prepared, columns) >= bars)
+            near = []
             for start in range(0, len(hit), TILE_ROWS):
                 part = hit[start : start + TILE_ROWS]
                 products = multiply.product(multiply.prepared(queries[part]), columns)
                 row, column = _true_at(products >= bars[part, None].astype(products.dtype))
-                yield np.unique(self._keys(rows[part[row]], self.columns[tile][column]))
-
-    def _queries(self, rows: Indices) -> tuple[Indices, Int8]:
-        """The rows once for each view that differs from their full frame, and these views."""
-        vectors = self.vectors[rows]
-        view, row = np.nonzero((vectors != vectors[:, :1]).any(axis=2).T)
-        return rows[row], vectors[row, view]
+                cosine = exact_cosine(products[row, column], squares[part[row]], self._squares[tile][column])
+                distance = calibration.distance(cosine) * calibration.view_factor
+                inside = distance <= limit + _SLACK
+                one, other = rows[part[row[inside]]], self.columns[tile][column[inside]]
+                near.append((np.minimum(one, other), np.maximum(one, other), distance[inside] > limit - _SLACK))
+            if near:
+                found.append(_each_once(*(np.concatenate(part) for part in zip(*near, strict=True))))
+        first, second, doubt = (np.concatenate(part) for part in zip(*found, strict=True))
+        return first, second, doubt
 
     def _multiply(self) -> Multiplier:
-        views, dimension = self.vectors.shape[1:]
-        return multiplier(dimension, float(len(self.rows)) * len(self.columns) * views * dimension, self.device)
-
-    def _keys(self, rows: Indices, columns: Indices) -> Indices:
-        """One number for each pair of two different rows, whichever is named first."""
-        other = rows != columns
-        rows, columns = rows[other], columns[other]
-        return np.minimum(rows, columns) * len(self.vectors) + np.maximum(rows, columns)
-
-    def _inside(self, found: list[Indices]) -> Indices:
-        keys = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
-        first, second = np.divmod(keys, max(len(self.vectors), 1))
-        view_distance, full_distance = pair_distances(self.vectors, first, second, self.reach.calibration)
-        return keys[self.reach.holds(view_distance, full_distance)]
+        dimension = self.full.shape[1]
+        return multiplier(dimension, float(self.rows) * len(self.columns) * self.views * dimension, self.device)
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class FrameSearch:
         least = _Least(self.full[rows], self.reach.full_cosine, self._norms) if self.reach else None
         pairs = [(rows[:0], rows[:0], cosine[:0])]
         barred_row, barred_column = self._barred(rows)
-        for tile in _tiles(len(self.columns)):
+        for tile in _tiles(self._norms):
             columns = multiply.prepared(self._sorted[tile])
             top = multiply.peaks(queries, columns)
             most = top.astype(np.float64) / (norms * np.where(top > 0, *_span(self._norms[tile])))
@@ -265,11 +265,21 @@ def _without(products: Products, places: Indices, barred: tuple[Indices, Indices
     return products
 
 
-def _tiles(count: int) -> Iterator[slice]:
-    """So many columns in tiles: where there are few, smaller ones, for those of a tile are to be of nearly one norm."""
-    step = min(max(count // 8, 128), TILE_COLUMNS)
-    for start in range(0, count, step):
-        yield slice(start, min(start + step, count))
+def _tiles(norms: Distances) -> Iterator[slice]:
+    """Columns of such norms, which are sorted, in tiles: smaller ones where there are few, for the norms of a tile are
+    to be nearly the same."""
+    step = min(max(len(norms) // 8, 128), TILE_COLUMNS)
+    for start in range(0, len(norms), step):
+        yield slice(start, min(start + step, len(norms)))
+
+
+def _each_once(first: Indices, second: Indices, doubt: NDArray[np.bool_]) -> tuple[Indices, Indices, NDArray[np.bool_]]:
+    """Pairs of two different rows, each once; in doubt only where it always was."""
+    order = np.lexsort((doubt, second, first))
+    first, second, doubt = first[order], second[order], doubt[order]
+    kept = first != second
+    kept[1:] &= (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    return first[kept], second[kept], doubt[kept]
 
 
 class _Least:
