@@ -20,6 +20,7 @@ Distances = NDArray[np.float64]
 Strip = tuple[int, int]
 
 STRIP = 2 * TILE_ROWS  # rows that one call looks at, at most
+_LONG_STRIPS = 16  # at least, where strips are longer than that
 _STRIP_BYTES = 64 << 20  # of a strip's vectors as floats
 _DECIDED = 2048  # pairs decided at a time
 _NONE = np.iinfo(np.int32).min  # a product that counts for nothing
@@ -67,7 +68,7 @@ class ViewStrip:
 
 def view_strips(vectors: Int8, rows: Indices) -> list[ViewStrip]:
     """The rows in strips for a ViewSearch."""
-    return [ViewStrip(rows[slice(*strip)], vectors) for strip in strips(len(rows), vectors[:1].size)]
+    return [ViewStrip(rows[slice(*strip)], vectors) for strip in strips(len(rows), vectors[:1].size, STRIP)]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class ViewSearch:
         rows, queries = strip.views()
         squares, norms = squares_of(queries), np.sqrt(self._squares)
         calibration, limit = self.reach.calibration, self.reach.view_limit
-        least = _Least(queries, calibration.cosine(limit / calibration.view_factor), norms)
+        least = _Least(calibration.cosine(limit / calibration.view_factor), norms_of(queries), norms)
         multiply = self._multiply()
         prepared = multiply.prepared(queries)
         found = [(rows[:0], rows[:0], np.empty(0, np.bool_))]
@@ -166,8 +167,9 @@ class FrameSearch:
 
     @property
     def strips(self) -> list[Strip]:
-        """The rows in strips, each from one place in `rows` to another."""
-        return strips(len(self.rows), self.full.shape[1])
+        """The rows in strips, each from one place in `rows` to another: long where there are many, for each tile of
+        columns costs something by itself."""
+        return strips(len(self.rows), self.full.shape[1], min(max(len(self.rows) // _LONG_STRIPS, STRIP), 8 * STRIP))
 
     def __call__(self, strip: Strip) -> tuple[Indices, Indices, Distances]:
         """(k,) a row of the strip, another row and their cosine: of each pair within reach, and of the nearest beyond
@@ -175,29 +177,25 @@ class FrameSearch:
         rows = self.rows[slice(*strip)]
         multiply = self._multiply()
         queries = multiply.prepared(self.full[rows])
-        norms = np.maximum(np.sqrt(self._squares[rows]), 1.0)
         nearest, cosine = np.full(len(rows), -1, np.int64), np.full(len(rows), -np.inf)
         if self.had is not None:
             cosine = np.nextafter(self.had[rows], -np.inf)  # what is as near counts, for it may be the lower row
-        least = _Least(self.full[rows], self.reach.full_cosine, self._norms) if self.reach else None
+        least = _Least(cosine, np.sqrt(self._squares[rows]), self._norms)  # what is within reach is nearer than that
         pairs = [(rows[:0], rows[:0], cosine[:0])]
         barred_row, barred_column = self._barred(rows)
         for tile in _tiles(self._norms):
             columns = multiply.prepared(self._sorted[tile])
-            top = multiply.peaks(queries, columns)
-            most = top.astype(np.float64) / (norms * np.where(top > 0, *_span(self._norms[tile])))
-            hopeful = most >= cosine - _SLACK
-            bars = least(tile) if least else None
+            hopeful = np.flatnonzero(multiply.peaks(queries, columns) >= least(tile))
             here = slice(*np.searchsorted(barred_column, (tile.start, tile.stop)))
             barred = barred_row[here], barred_column[here] - tile.start
-            looked_at = np.flatnonzero(hopeful if bars is None else hopeful | (top >= bars))
-            for start in range(0, len(looked_at), TILE_ROWS):
-                places = looked_at[start : start + TILE_ROWS]
+            for start in range(0, len(hopeful), TILE_ROWS):
+                places = hopeful[start : start + TILE_ROWS]
                 products = multiply.product(multiply.prepared(self.full[rows[places]]), columns)
                 products = _without(products, places, barred)
-                if self.reach and bars is not None:
-                    pairs.append(self._take_pairs(self.reach, products, tile, rows[places], bars[places]))
+                if self.reach:
+                    pairs.append(self._take_pairs(self.reach, products, tile, rows[places]))
                 self._take_nearest(products, tile, rows[places], places, nearest, cosine)
+                least.renew(places, cosine[places])
         found = nearest >= 0
         first, second, near = (np.concatenate(part) for part in zip(*pairs, strict=True))
         return (
@@ -211,9 +209,10 @@ class FrameSearch:
         return multiplier(dimension, float(len(self.rows)) * len(self.columns) * dimension, self.device)
 
     def _take_pairs(
-        self, reach: Reach, products: Products, tile: slice, rows: Indices, bars: NDArray[np.int32]
+        self, reach: Reach, products: Products, tile: slice, rows: Indices
     ) -> tuple[Indices, Indices, Distances]:
         """Rows, columns and cosines of what is within reach: it is taken out of the products."""
+        bars = _Least(reach.full_cosine, np.sqrt(self._squares[rows]), self._norms)(tile)
         row, column = _true_at(products >= bars[:, None].astype(products.dtype))
         columns = self.columns[tile][column]
         cosine = exact_cosine(products[row, column], self._squares[rows[row]], self._squares[columns])
@@ -288,24 +287,38 @@ class _Least:
     Norms grow from tile to tile, and what was least a little before will do.
     """
 
-    def __init__(self, queries: Int8, cosine: float, norms: Distances) -> None:
-        least, lengths = cosine - _SLACK, norms_of(queries)
-        self._bars = np.where((lengths == 0) & (least > 0), np.inf, least * lengths)
-        self._norms, self._lowest = norms, 0.0
+    def __init__(self, cosine: float | Distances, lengths: Distances, norms: Distances) -> None:
+        """`cosine`: of all or each. `lengths`: (m,) of the queries. `norms`: of all columns, sorted."""
+        self._lengths, self._norms, self._lowest = lengths, norms, 0.0
+        self._bars = _bars(cosine, lengths)
         self._least = np.empty(0, np.int32)
 
     def __call__(self, tile: slice) -> NDArray[np.int32]:
         """(m,) for the queries and the columns of the tile."""
         low = _span(self._norms[tile])[0]
         if low > _NEARLY * self._lowest:
-            scale = np.where(self._bars > 0, low, max(self._norms[-1], 1.0))
-            self._least, self._lowest = _whole(self._bars * scale, np.int32), low
+            self._lowest = low
+            self._least = self._scaled(self._bars)
         return self._least
+
+    def renew(self, places: Indices, cosine: Distances) -> None:
+        """Another cosine for some of the queries."""
+        self._bars[places] = _bars(cosine, self._lengths[places])
+        self._least[places] = self._scaled(self._bars[places])
+
+    def _scaled(self, bars: Distances) -> NDArray[np.int32]:
+        return _whole(bars * np.where(bars > 0, self._lowest, max(self._norms[-1], 1.0)), np.int32)
+
+
+def _bars(cosine: float | Distances, lengths: Distances) -> Distances:
+    """What a product with a column of norm 1 must reach. A query of zeros has nothing but cosines of 0."""
+    least = np.broadcast_to(cosine - _SLACK, lengths.shape)
+    return np.where((lengths == 0) & (least > 0), np.inf, least * np.maximum(lengths, 1.0))
 
 
 def _whole(least: Distances, dtype: DTypeLike) -> NDArray[Any]:
     """The least whole numbers that reach these, as products are held: like is compared with like many times faster."""
-    return np.minimum(np.ceil(least), -float(_NONE) - 1).astype(dtype)
+    return np.clip(np.ceil(least), float(_NONE), -float(_NONE) - 1).astype(dtype)
 
 
 def _true_at(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
@@ -314,9 +327,9 @@ def _true_at(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
     return row, column
 
 
-def strips(count: int, width: int) -> list[Strip]:
-    """The places 0..count in strips of rows, each of so many numbers, that fit the memory meant for a strip."""
-    step = max(1, min(STRIP, _STRIP_BYTES // (4 * max(width, 1))))
+def strips(count: int, width: int, most: int) -> list[Strip]:
+    """The places 0..count in strips of at most so many rows, each of so many numbers, that fit a strip's memory."""
+    step = max(1, min(most, _STRIP_BYTES // (4 * max(width, 1))))
     return [(start, min(start + step, count)) for start in range(0, count, step)]
 
 
