@@ -19,8 +19,8 @@ Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
 Strip = tuple[int, int]
 
-STRIP = 2 * TILE_ROWS  # rows that one call looks at, at most
-_LONG_STRIPS = 16  # at least, where strips are longer than that
+STRIP = 2 * TILE_ROWS  # rows that one call looks at; up to four times as many where there are enough
+_MANY = 16  # strips; where there were more, they are made longer
 _STRIP_BYTES = 64 << 20  # of a strip's vectors as floats
 _DECIDED = 2048  # pairs decided at a time
 _NONE = np.iinfo(np.int32).min  # a product that counts for nothing
@@ -68,7 +68,7 @@ class ViewStrip:
 
 def view_strips(vectors: Int8, rows: Indices) -> list[ViewStrip]:
     """The rows in strips for a ViewSearch."""
-    return [ViewStrip(rows[slice(*strip)], vectors) for strip in strips(len(rows), vectors[:1].size, STRIP)]
+    return [ViewStrip(rows[slice(*strip)], vectors) for strip in strips(len(rows), vectors[:1].size)]
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,8 @@ class FrameSearch:
 
     @property
     def strips(self) -> list[Strip]:
-        """The rows in strips, each from one place in `rows` to another: long where there are many, for each tile of
-        columns costs something by itself."""
-        return strips(len(self.rows), self.full.shape[1], min(max(len(self.rows) // _LONG_STRIPS, STRIP), 8 * STRIP))
+        """The rows in strips, each from one place in `rows` to another."""
+        return strips(len(self.rows), self.full.shape[1])
 
     def __call__(self, strip: Strip) -> tuple[Indices, Indices, Distances]:
         """(k,) a row of the strip, another row and their cosine: of each pair within reach, and of the nearest beyond
@@ -327,9 +326,13 @@ def _true_at(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
     return row, column
 
 
-def strips(count: int, width: int, most: int) -> list[Strip]:
-    """The places 0..count in strips of at most so many rows, each of so many numbers, that fit a strip's memory."""
-    step = max(1, min(most, _STRIP_BYTES // (4 * max(width, 1))))
+def strips(count: int, width: int) -> list[Strip]:
+    """The places 0..count in strips of rows, each of so many numbers, that fit the memory meant for a strip.
+
+    Long ones where there are many: each tile of columns costs something by itself.
+    """
+    step = min(max(count // _MANY, STRIP), 4 * STRIP)
+    step = max(1, min(step, _STRIP_BYTES // (4 * max(width, 1))))
     return [(start, min(start + step, count)) for start in range(0, count, step)]
 
 
