@@ -6,10 +6,12 @@ import threading
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from dedup_assets.core.detection import comparing
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.run import Run
 from dedup_assets.core.steps import inputs
+from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import exif, photo, put
 
@@ -64,6 +66,27 @@ def test_an_unknown_engine_is_refused_with_those_there_are(tmp_path):
     with pytest.raises(SettingsError, match="there is no engine 'cloud'; there are local, ray"):
         assert chain_in(tmp_path, engine="cloud").project
     assert isinstance(inputs.engine_of(chain_in(tmp_path).project, Run(), "neighbours"), LocalEngine)
+
+
+def test_pairs_are_compared_block_by_block_with_the_same_tables(tmp_path, monkeypatch):
+    images = tmp_path / "images"
+    for level in range(8):
+        put(photo(1).point(lambda light, level=level: light * (1 - level / 50)), images / f"{level}.png")
+    at_once = chain_in(tmp_path / "at_once", images)
+    at_once.run()
+    monkeypatch.setattr(comparing, "_BLOCK", 5)
+    monkeypatch.setattr(comparing, "_CHUNK", 2)
+    by_block, told = chain_in(tmp_path / "by_block", images), []
+    by_block.run(progress=lambda what, done, total: told.append((done, total)) if "pairs" in what else None)
+    assert by_block.results() == at_once.results()
+    count = at_once.project.store.read(schema.CONTENT_PAIRS).shape[0]
+    assert count > 10
+    assert told[-1] == (count, count)
+    assert told == sorted(told)
+    put(photo(9), images / "other.png")
+    told.clear()
+    by_block.run(progress=lambda what, done, total: told.append(done) if "candidate" in what else None)
+    assert not told, "no pair is compared twice"
 
 
 class Elsewhere:

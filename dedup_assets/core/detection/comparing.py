@@ -3,8 +3,9 @@
 import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 LEAST_NEAR_DISTANCE = 0.0002  # of two pictures that a full-size comparison does not call the same
 SAME_DISTANCE = 0.0001
 
+_BLOCK = 1 << 17  # pairs held by name at a time
 _CHUNK = 1024
 _PICTURES_KEPT = 8192
 
@@ -48,6 +50,10 @@ class _Pair(NamedTuple):
     def ends(self) -> tuple[Content, Content]:
         """Both contents."""
         return self.first, self.second
+
+    def key(self, second_stage: bool) -> str:
+        """Under which the comparison is kept."""
+        return comparison_key(self.first.content_id, self.second.content_id, second_stage)
 
     @property
     def of_one_size(self) -> bool:
@@ -111,26 +117,25 @@ class Comparer:
 
         The answer depends on the two contents alone.
         """
-        keys = [
-            comparison_key(contents[a].content_id, contents[b].content_id, self._second_stage)
-            for a, b in zip(first.tolist(), second.tolist(), strict=True)
-        ]
-        new = self._shelf.missing(keys)
-        place = {key: row for row, key in enumerate(keys)}
-        shards = [
-            [
-                _Pair(contents[int(first[row])], contents[int(second[row])], float(vector_distance[row]))
-                for row in (place[key] for key in part)
-            ]
-            for part in shards_of(new, _CHUNK)
-        ]
-        done = 0
+        results = np.empty((len(first), 2))
+        for start in range(0, len(first), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            ends = zip(first[block].tolist(), second[block].tolist(), vector_distance[block].tolist(), strict=True)
+            pairs = (_Pair(contents[a], contents[b], distance) for a, b, distance in ends)
+            results[block] = self._block(pairs, partial(_tell, run, start, len(first)))
+        return results[:, 0], results[:, 1]
+
+    def _block(self, pairs: Iterable[_Pair], tell: Callable[[int], None]) -> NDArray[np.float64]:
+        """(p, 2) distance and agreement of some pairs: those compared before, and what the engine makes of the rest."""
+        by_key = {pair.key(self._second_stage): pair for pair in pairs}
+        new = self._shelf.missing(list(by_key))
+        shards = ([by_key[key] for key in part] for part in shards_of(new, _CHUNK))
+        done = len(by_key) - len(new)
         for part, compared in zip(shards_of(new, _CHUNK), self._engine.each(self, shards, alone=True), strict=True):
             self._shelf.add(part, compared)
             done += len(part)
-            run.progress("comparing candidate pairs", done, len(new))
-        results = self._shelf.read(keys)
-        return results[:, 0].astype(np.float64), results[:, 1].astype(np.float64)
+            tell(done)
+        return self._shelf.read(list(by_key)).astype(np.float64)
 
     def __call__(self, pairs: Sequence[_Pair]) -> NDArray[np.float64]:
         """Work of an engine: (p, 2) distance and agreement of each pair."""
@@ -195,6 +200,10 @@ class Comparer:
             self._pictures[content.content_id] = picture
         while len(self._pictures) > max(_PICTURES_KEPT, len(contents)):
             self._pictures.popitem(last=False)
+
+
+def _tell(run: Run, before: int, total: int, done: int) -> None:
+    run.progress("comparing candidate pairs", before + done, total)
 
 
 def _full_size_distance(pair: _Pair) -> float:
