@@ -77,7 +77,7 @@ def test_pairs_are_compared_block_by_block_with_the_same_tables(tmp_path, monkey
     monkeypatch.setattr(comparing, "_BLOCK", 5)
     monkeypatch.setattr(comparing, "_CHUNK", 2)
     by_block, told = chain_in(tmp_path / "by_block", images), []
-    by_block.run(progress=lambda what, done, total: told.append((done, total)) if "pairs" in what else None)
+    by_block.run(progress=lambda what, done, total: told.append((done, total)) if "candidate" in what else None)
     assert by_block.results() == at_once.results()
     count = at_once.project.store.read(schema.CONTENT_PAIRS).shape[0]
     assert count > 10

@@ -166,12 +166,12 @@ class _Work:
             nearest[row[better]], cosine[row[better]] = other[better], value[better]
         return _united(count, *pairs)
 
-    def _through(self, search: ViewSearch | FrameSearch, strips: Sequence[Any], rows: Sequence[int]) -> Iterator[Any]:
-        """What each strip gives. `rows`: of each strip, times the views."""
+    def _through(self, search: ViewSearch | FrameSearch, strips: Sequence[Any], sizes: Sequence[int]) -> Iterator[Any]:
+        """What each strip gives. `sizes`: how many vectors of each meet every column."""
         if not len(search.columns):
             return
-        for count, result in zip(rows, self._each(search, strips), strict=True):
-            self._done += count * len(search.columns)
+        for size, result in zip(sizes, self._each(search, strips), strict=True):
+            self._done += size * len(search.columns)
             if self._progress:
                 self._progress(round(self._rows * self._done / self._total), self._rows)
             yield result

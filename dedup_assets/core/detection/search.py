@@ -101,7 +101,7 @@ class ViewSearch:
         rows, queries = strip.views()
         squares, norms = squares_of(queries), np.sqrt(self._squares)
         calibration, limit = self.reach.calibration, self.reach.view_limit
-        least = _Least(calibration.cosine(limit / calibration.view_factor), norms_of(queries), norms)
+        least = _Least(calibration.cosine(limit / calibration.view_factor), np.sqrt(squares), norms)
         multiply = self._multiply()
         prepared = multiply.prepared(queries)
         found = [(rows[:0], rows[:0], np.empty(0, np.bool_))]
@@ -365,11 +365,6 @@ def exact_cosine(dots: NDArray[np.int32], squares: NDArray[np.int32], others: ND
 def squares_of(full: Int8) -> NDArray[np.int32]:
     """(n,) squared norms of (n, d) vectors."""
     return np.asarray(np.einsum("nd,nd->n", full, full, dtype=np.int32))
-
-
-def norms_of(full: Int8) -> Distances:
-    """(n,) norms of (n, d) vectors."""
-    return np.sqrt(squares_of(full))
 
 
 def by_norm(rows: Indices, norms: Distances) -> Indices:
