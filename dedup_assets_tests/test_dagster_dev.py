@@ -124,6 +124,10 @@ class Deployment:
         logs = self.instance.all_logs(run.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
         return [entry.dagster_event.asset_key.path[-1] for entry in logs]
 
+    def left_queue(self, run):
+        (entry,) = self.instance.all_logs(run.dagster_run.run_id, of_type=dg.DagsterEventType.RUN_STARTING)
+        return entry.timestamp
+
     def launch(self, job):
         said = self.ask(LAUNCH, job=job)
         assert said["data"]["launchRun"]["__typename"] == "LaunchRunSuccess", said
@@ -150,10 +154,8 @@ def deployment(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_change_is_one_run_and_runs_of_one_store_never_overlap(deployment):
-    (cats,), (dogs,) = deployment.ended("cats", 1), deployment.ended("dogs", 1)
+    (cats,), _ = deployment.ended("cats", 1), deployment.ended("dogs", 1)
     assert deployment.made(cats) == CHAIN
-    assert cats.start_time < dogs.end_time, "two datasets go side by side"
-    assert dogs.start_time < cats.end_time, "two datasets go side by side"
 
     put_photos(deployment.folder / "cats", [10])
     assert deployment.made(deployment.ended("cats", 2)[-1]) == CHAIN
@@ -167,10 +169,13 @@ def test_a_change_is_one_run_and_runs_of_one_store_never_overlap(deployment):
     deployment.ended("cats", 3)
     deployment.ended("dogs", 1)
 
-    for _ in range(2):
-        deployment.launch("cats_deduplicate")
-    *_, first, second = sorted(deployment.ended("cats", 5), key=lambda run: run.start_time)
+    for name in ("cats", "cats", "cats", "dogs"):
+        deployment.launch(f"{name}_deduplicate")
+    first, second, third = sorted(deployment.ended("cats", 6)[-3:], key=lambda run: run.start_time)
     assert first.end_time <= second.start_time
+    assert second.end_time <= third.start_time
+    dogs = deployment.ended("dogs", 2)[-1]
+    assert deployment.left_queue(dogs) < deployment.left_queue(third), "a run of another dataset does not wait for them"
 
 
 @pytest.mark.slow
