@@ -5,8 +5,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from skimage import data
 
+from dedup_assets.core.detection.evidence import EVIDENCE, evidence
 from dedup_assets.core.detection.judging import RULED_OUT_DISTANCE, Judge, distances_of
-from dedup_assets.core.detection.screening import EVIDENCE, Screen, evidence
+from dedup_assets.core.detection.screening import Screen
 from dedup_assets.core.images import SKETCH_SIZE, squash
 
 

@@ -25,6 +25,7 @@ from dedup_assets.core.detection import agreement, fullsize
 from dedup_assets.core.detection.descriptor import ThumbnailEmbedder
 from dedup_assets.core.detection.judging import Judge, distances_of
 from dedup_assets.core.detection.neighbours import Reach, join, pair_distances, quantise
+from dedup_assets.core.detection.outlines import outline
 from dedup_assets.core.detection.search import Indices
 from dedup_assets.core.images import read_full, read_image
 from dedup_assets_tests.benchmarks import peers, same_picture
@@ -47,6 +48,7 @@ class Detector:
         self.vectors = quantise(self.embedder.embed(self.sketches))
         self._prepared: dict[int, agreement.Prepared] = {}
         self._judge: Judge | None = None
+        self._outlines = outline(self.sketches)
 
     def offered(self, limit: float) -> tuple[Indices, Indices]:
         """Every pair whose vectors are within `limit`."""
@@ -80,8 +82,14 @@ class Detector:
 
     def _judged(self, first: Indices, second: Indices) -> NDArray[np.float64]:
         self._judge = self._judge or Judge()
-        agreed = self._judge.agreements(
-            self.sketches, self.sizes, first, second, lambda asked: self.aligned(first[asked], second[asked])
+        left = np.flatnonzero(self._judge.worth_a_look(self._outlines, first, second))
+        agreed = np.full(len(first), np.nan)
+        agreed[left] = self._judge.agreements(
+            self.sketches,
+            self.sizes,
+            first[left],
+            second[left],
+            lambda asked: self.aligned(first[left[asked]], second[left[asked]]),
         )
         return np.maximum(_ANSWERS_KEPT, distances_of(agreed))
 

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup_assets.core.calibration.edits import EDITS
-from dedup_assets.core.detection.screening import EVIDENCE, evidence
+from dedup_assets.core.detection.evidence import EVIDENCE, evidence
+from dedup_assets.core.detection.glancing import glance
+from dedup_assets.core.detection.outlines import outline
 from dedup_assets.core.detection.search import Indices, pair_distances
 from dedup_assets_tests.benchmarks.detection import Detector, images_in, kept_aside, planted
 from dedup_assets_tests.benchmarks.fit_descriptor import pictures
@@ -32,7 +34,7 @@ _SURELY_ONE = 0.95  # agreement from which two different small pictures are take
 
 
 def of_edits(photos: Sequence[Path], pool: Executor) -> Seen:
-    """(n, EVIDENCE + 1): what is seen of the photos and their edits where the vectors offer the pair."""
+    """(n, EVIDENCE + 1 + GLANCE): what is seen of the photos and their edits where the vectors offer the pair."""
     starts = range(0, len(photos), _PORTION)
     portions = [photos[start : start + _PORTION] for start in starts]
     return np.concatenate(list(pool.map(_of_portion, portions, starts)))
@@ -52,23 +54,24 @@ def of_different(photos: Sequence[Path]) -> Seen:
     """The same of all pairs that the vectors offer among different pictures, but for likely duplicates."""
     detector = Detector(photos)
     seen = _seen(detector, *detector.offered(_OFFERED))
-    return seen[seen[:, -1] < _SURELY_ONE]
+    return seen[seen[:, EVIDENCE] < _SURELY_ONE]
 
 
 def _seen(detector: Detector, first: Indices, second: Indices) -> Seen:
     agreed = np.array(list(detector.aligned(first, second)), np.float32)
-    return np.concatenate([evidence(detector.sketches, first, second), agreed[None]]).T
+    glanced = glance(outline(detector.sketches), first, second)
+    return np.concatenate([evidence(detector.sketches, first, second), agreed[None], glanced]).T
 
 
-def _fit(same: Sequence[Seen], different: Sequence[Seen], columns: int) -> Layers:
-    seen = np.concatenate([*same, *different])[:, :columns]
-    return fit_network(seen, np.arange(len(seen)) < sum(map(len, same)))
+def _fit(same: Sequence[Seen], different: Sequence[Seen], columns: slice, **how: float) -> Layers:
+    seen = np.concatenate([*same, *different])[:, columns]
+    return fit_network(seen, np.arange(len(seen)) < sum(map(len, same)), **how)
 
 
-def save(path: Path, looks: Layers, verdict: Layers) -> None:
-    """Write both networks as `Screen` reads them."""
+def save(path: Path, **networks: Layers) -> None:
+    """Write the networks as `Screen` reads them."""
     arrays = {}
-    for name, layers in (("looks", looks), ("verdict", verdict)):
+    for name, layers in networks.items():
         for number, (weight, bias) in enumerate(layers):
             arrays[f"{name}_weight{number}"], arrays[f"{name}_bias{number}"] = weight, bias
     np.savez_compressed(path, **arrays)
@@ -93,9 +96,12 @@ def main() -> None:
             same = [of_edits(photos, pool), of_edits(small[_FIRST::_EVERY], pool)]
             different = [unlike.result()]
     alike = of_different([path for path in images_in([chosen.lookalikes]) if not kept_aside(path)])
-    looks = _fit(same, different, EVIDENCE)
-    verdict = _fit(same, [*different, alike], EVIDENCE + 1)
-    save(chosen.out, looks, verdict)
+    save(
+        chosen.out,
+        glance=_fit(same, different, slice(EVIDENCE + 1, None), noise=0.3),
+        looks=_fit(same, different, slice(EVIDENCE)),
+        verdict=_fit(same, [*different, alike], slice(EVIDENCE + 1)),
+    )
 
 
 if __name__ == "__main__":

@@ -14,11 +14,17 @@ _SIGNAL = 1e-8
 
 
 def fit_network(
-    evidence: NDArray[np.float32], same: NDArray[np.bool_], hidden: int = 24, turns: int = 40, seed: int = 0
+    evidence: NDArray[np.float32],
+    same: NDArray[np.bool_],
+    hidden: int = 24,
+    turns: int = 40,
+    seed: int = 0,
+    noise: float = 0.0,
 ) -> Layers:
     """Weights (out, in) and biases (out,) of layers that give the log odds of `same` from rows of `evidence` (n, f).
 
-    Between layers stands a rectifier. The scale of the evidence is part of the first layer.
+    Between layers stands a rectifier. The scale of the evidence is part of the first layer. `noise`: what is added to
+    the evidence at every look, in standard deviations, so that no single number is relied on.
     """
     random = np.random.default_rng(seed)
     mean, deviation = evidence.mean(axis=0), evidence.std(axis=0) + 1e-6
@@ -36,9 +42,12 @@ def fit_network(
         order = random.permutation(len(values))
         for start in range(0, len(order), _BATCH):
             rows = order[start : start + _BATCH]
+            looked_at = values[rows]
+            if noise:
+                looked_at = looked_at + np.float32(noise) * random.standard_normal(looked_at.shape, np.float32)
             count += 1
             for part, slope, (first, second) in zip(
-                weights, _slopes(weights, values[rows], target[rows]), moments, strict=True
+                weights, _slopes(weights, looked_at, target[rows]), moments, strict=True
             ):
                 first += (1 - _FIRST) * (slope - first)
                 second += (1 - _SECOND) * (slope * slope - second)

@@ -1,4 +1,5 @@
-"""The second stage: which candidate pairs show the same picture. Sketches rule most out; the rest are aligned."""
+"""The second stage: which candidate pairs show the same picture. A glance at outlines rules most out, sketches most of
+the others; the rest are aligned."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -6,13 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection import agreement as agreement_module
-from dedup_assets.core.detection.screening import Indices, Pictures, Screen, evidence
+from dedup_assets.core.detection.evidence import evidence
+from dedup_assets.core.detection.glancing import glance
+from dedup_assets.core.detection.outlines import Indices, Outlines, Pictures
+from dedup_assets.core.detection.screening import Screen
 from dedup_assets.core.images import SKETCH_SIZE
 
 Size = tuple[int, int]
 Align = Callable[[list[int]], Iterable[float]]
 
-RULED_OUT_DISTANCE = 0.2  # of two pictures whose sketches rule out that they are one
+RULED_OUT_DISTANCE = 0.2  # of two pictures of which a glance or their sketches tell that they are not one
 
 
 class Judge:
@@ -21,6 +25,10 @@ class Judge:
     def __init__(self) -> None:
         self._screen = Screen()
         self.version = self._screen.version
+
+    def worth_a_look(self, outlines: Outlines, first: Indices, second: Indices) -> NDArray[np.bool_]:
+        """(p,) whether each pair of rows of `outlines` may be one picture; the others are ruled out."""
+        return self._screen.worth_a_look(glance(outlines, first, second))
 
     def agreements(
         self, sketches: Pictures, sizes: Sequence[Size], first: Indices, second: Indices, align: Align
