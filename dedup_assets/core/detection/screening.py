@@ -14,7 +14,7 @@ _WEIGHTS = Path(__file__).with_name("screen.npz")
 _REVISION = 2  # of the code here and of what is seen; the weights add their own hash to the version
 
 _OVERLOOKED = -5.0  # log odds at a glance under which a pair is ruled out
-_RULED_OUT = -2.0  # and by the evidence
+_RULED_OUT = -1.5  # and by the evidence
 _KNOTS_ODDS, _KNOTS_AGREEMENT = (-12.0, -2.0, 3.0, 12.0), (0.0, 0.7, 0.873, 1.0)
 _LESS, _MORE = 0.1, 0.15  # how far sketches may move the agreement of an aligned pair
 
