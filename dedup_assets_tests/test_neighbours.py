@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup_assets.core.detection import products, search
+from dedup_assets.core.detection import neighbours, products, search
 from dedup_assets.core.detection.base import Calibration
 from dedup_assets.core.detection.neighbours import Known, Reach, join, nearest_among, pair_distances, quantise
 from dedup_assets.core.errors import SettingsError
@@ -45,11 +45,26 @@ def oracle(stored, calibration):
     return view, full
 
 
-def check_join(stored, calibration, view_limit, full_limit=0.0):
-    found = join(stored, Reach(calibration, view_limit, full_limit))
+def sift_some(rows):
+    """Lets go of every third pair of `rows`, by the numbers that these stand for."""
+
+    def sift(first, second, view_distance):
+        assert (first < second).all()
+        assert len(set(zip(first.tolist(), second.tolist(), strict=True))) == len(first)
+        return (rows[first] * 7919 + rows[second]) % 3 != 0
+
+    return sift
+
+
+def check_join(stored, calibration, view_limit, full_limit=0.0, sift=None):
+    found = join(stored, Reach(calibration, view_limit, full_limit), sift=sift)
     view, full = oracle(stored, calibration)
     pairs = np.triu((view <= view_limit) | (full <= full_limit), 1)
     first, second = np.nonzero(pairs)
+    if sift:
+        gone = (view[first, second] <= view_limit) & ~sift(first, second, view[first, second])
+        pairs[first[gone], second[gone]] = False
+        first, second = np.nonzero(pairs)
     assert found.first.tolist() == first.tolist()
     assert found.second.tolist() == second.tolist()
     np.testing.assert_array_equal(found.view_distance, view[first, second])
@@ -58,7 +73,8 @@ def check_join(stored, calibration, view_limit, full_limit=0.0):
     least = others.min(axis=1, initial=np.inf)
     lowest_row = others.argmin(axis=1) if len(stored) else np.empty(0, int)
     np.testing.assert_array_equal(found.nearest, np.where(np.isinf(least), -1, lowest_row))
-    np.testing.assert_array_equal(found.nearest_distance, least)
+    beyond = np.nextafter(max(view_limit, full_limit), 1)
+    np.testing.assert_array_equal(found.nearest_distance, np.maximum(least, beyond))
     return found
 
 
@@ -101,6 +117,19 @@ def test_a_full_limit_beyond_the_view_limit_adds_pairs_by_their_full_frames(smal
     narrow = join(stored, Reach(Calibration(), 0.05))
     wide = check_join(stored, Calibration(), 0.05, 0.3)
     assert len(wide.first) > len(narrow.first)
+
+
+@pytest.mark.parametrize("unsifted", [1, 100, 1 << 20])
+def test_pairs_that_are_let_go_are_near_but_no_pairs(unsifted, monkeypatch, small_blocks):
+    monkeypatch.setattr(neighbours, "_UNSIFTED", unsifted)
+    stored, rows = vectors(300, views=3), np.arange(300)
+    every = check_join(stored, BENT, 0.12)
+    kept = check_join(stored, BENT, 0.12, sift=sift_some(rows))
+    assert 100 < len(kept.first) < 0.8 * len(every.first)
+    assert (kept.nearest_distance == np.nextafter(0.12, 1)).sum() > 50
+    check_join(stored, BENT, 0.12, 0.3, sift=sift_some(rows))
+    none = check_join(stored, BENT, 0.12, sift=lambda first, *_: np.zeros(len(first), bool))
+    assert len(none.first) == 0
 
 
 def test_equal_vectors_are_pairs_at_distance_zero(small_blocks):
@@ -163,7 +192,7 @@ def test_nearest_among_is_the_nearest_allowed_row_that_is_no_pair_of_it(block, m
     found = join(stored, Reach(BENT, 0.3))
     allowed = np.random.default_rng(1).random(150) < 0.4
     rows = np.flatnonzero(np.arange(150) % 3 == 0)
-    row, distance = nearest_among(stored, BENT, rows, allowed, found.first, found.second)
+    row, distance = nearest_among(stored, Reach(BENT, 0.3), rows, allowed, found.first, found.second)
     full = oracle(stored, BENT)[1]
     full[found.first, found.second] = full[found.second, found.first] = np.inf
     full[:, ~allowed] = np.inf
@@ -173,15 +202,16 @@ def test_nearest_among_is_the_nearest_allowed_row_that_is_no_pair_of_it(block, m
 
 def test_nearest_among_nothing_is_nothing():
     stored, none = vectors(5), np.empty(0, np.int64)
-    row, distance = nearest_among(stored, BENT, np.arange(5), np.zeros(5, bool), none, none)
+    row, distance = nearest_among(stored, Reach(BENT, 0.3), np.arange(5), np.zeros(5, bool), none, none)
     assert row.tolist() == [-1] * 5
     assert np.isinf(distance).all()
 
 
 def test_nearest_among_all_is_what_the_join_found():
     stored = vectors(200, views=3)
-    found = join(stored, Reach(Calibration(), 0.12))
-    row, distance = nearest_among(stored, Calibration(), np.arange(200), np.ones(200, bool), found.first, found.second)
+    reach = Reach(Calibration(), 0.12)
+    found = join(stored, reach, sift=sift_some(np.arange(200)))
+    row, distance = nearest_among(stored, reach, np.arange(200), np.ones(200, bool), found.first, found.second)
     np.testing.assert_array_equal(row, found.nearest)
     np.testing.assert_array_equal(distance, found.nearest_distance)
 
@@ -286,19 +316,22 @@ def known_of(found, kept, places, count):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(0, 60), st.integers(0, 20), st.integers(0, 20), st.integers(1, 3), st.integers(0, 10**6))
-def test_a_join_that_takes_up_an_earlier_one_finds_what_a_full_one_finds(old, gone, new, views, seed):
+@given(
+    st.integers(0, 60), st.integers(0, 20), st.integers(0, 20), st.integers(1, 3), st.integers(0, 10**6), st.booleans()
+)
+def test_a_join_that_takes_up_an_earlier_one_finds_what_a_full_one_finds(old, gone, new, views, seed, sifted):
     rng = np.random.default_rng(seed)
     reach = Reach(Calibration(), 0.1, 0.2)
     pool = vectors(old + new, views=views, dimension=4, seed=seed)
     pool[rng.integers(0, max(len(pool), 1), min(len(pool), 5))] = pool[:1]  # equal ones: ties
     before_rows = np.sort(rng.permutation(old + new)[:old])
-    before = join(pool[before_rows], reach)
+    before = join(pool[before_rows], reach, sift=sift_some(before_rows) if sifted else None)
     stays = np.isin(np.arange(old + new), before_rows[rng.permutation(old)[gone:]])
     now = np.flatnonzero(stays | ~np.isin(np.arange(old + new), before_rows))
     kept = np.flatnonzero(np.isin(before_rows, now))
     known = known_of(before, kept, np.searchsorted(now, before_rows[kept]), len(now))
-    again, full = join(pool[now], reach, known), join(pool[now], reach)
+    sift = sift_some(now) if sifted else None
+    again, full = join(pool[now], reach, known, sift=sift), join(pool[now], reach, sift=sift)
     first, second = np.append(known.first, again.first), np.append(known.second, again.second)
     order = np.lexsort((second, first))
     np.testing.assert_array_equal(first[order], full.first)

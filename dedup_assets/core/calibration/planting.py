@@ -13,10 +13,12 @@ from PIL import Image
 
 from dedup_assets.core.calibration.edits import Edit, plant
 from dedup_assets.core.detection.base import Calibration, Embedder
-from dedup_assets.core.detection.comparing import Comparer, Content
+from dedup_assets.core.detection.comparing import Comparer
 from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.detection.products import Int8
 from dedup_assets.core.detection.search import Distances, Indices, pair_distances
+from dedup_assets.core.detection.sifting import Content, Sieve, Sketches
+from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import SourceError
 from dedup_assets.core.images import SKETCH_SIZE, as_rgb, open_scaled, read_image, read_picture, upright
 from dedup_assets.core.run import Run
@@ -118,6 +120,12 @@ class Bench:
         first, second = np.divmod(pairs, len(contents))
         view, distance = pair_distances(vectors, first, second, self._embedder.calibration)
         offered = view <= (self._embedder.candidate_distance if second_stage else 1.0)
+        if second_stage:
+            sketches = Sketches(_sketches(folder), self._workers)
+            sieve = Sieve(lambda rows: [contents[row] for row in rows.tolist()], sketches, LocalEngine(self._workers))
+            kept = sieve(first[offered], second[offered], view[offered])
+            distance = np.where(offered, np.maximum(distance, self._embedder.candidate_distance), distance)
+            offered[offered] = kept
         shelf = ArrayShelf(folder / f"compared_{second_stage}", (2,), "f8")
         comparer = Comparer(shelf, second_stage, self._workers, sketches=_sketches(folder))
         distance[offered], _ = comparer.distances(contents, first[offered], second[offered], view[offered], Run())

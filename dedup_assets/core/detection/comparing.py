@@ -1,25 +1,21 @@
-"""Candidate pairs to distances: at full size where the vectors say 'same', by the second stage elsewhere.
-
-A glance at all pairs by row number comes first, so that only the few left over are named, kept and compared.
-"""
+"""Candidate pairs to distances: at full size where the vectors say 'same', by the second stage elsewhere."""
 
 import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup_assets.core.detection.sifting import Content, Sketches
 from dedup_assets.core.engines.base import Engine
 from dedup_assets.core.engines.local import LocalEngine
-from dedup_assets.core.images import SKETCH_SIZE, read_full, read_picture
+from dedup_assets.core.images import read_full
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import in_parallel, shards_of
-from dedup_assets.core.sources.base import Readable
 from dedup_assets.core.storage.arrays import ArrayShelf
 
 if TYPE_CHECKING:
@@ -30,20 +26,8 @@ LEAST_NEAR_DISTANCE = 0.0002  # of two pictures that a full-size comparison does
 SAME_DISTANCE = 0.0001
 
 _BLOCK = 1 << 17  # pairs held by name at a time
-_GLANCED = 1 << 15  # pairs in one piece of work
-_SKETCHES = 1 << 13  # in memory at a time
 _CHUNK = 1024
 _PICTURES_KEPT = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """One distinct content: where to read it, and its displayed size and number of frames."""
-
-    content_id: str
-    file: Readable
-    size: tuple[int, int]
-    frames: int
 
 
 class _Pair(NamedTuple):
@@ -91,45 +75,6 @@ def _one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sketches:
-    """The sketches of contents: from the shelf, or from their files where it lacks some."""
-
-    shelf: ArrayShelf | None
-    workers: int | None
-
-    def read(self, contents: Sequence[Content]) -> NDArray[np.uint8]:
-        """(n, 48, 48, 3) uint8 RGB."""
-        if self.shelf:
-            with contextlib.suppress(KeyError):
-                return self.shelf.read([content.content_id for content in contents])
-        read = in_parallel(lambda content: read_picture(content.file, SKETCH_SIZE), contents, self.workers)
-        return np.array(list(read), np.uint8).reshape(-1, SKETCH_SIZE, SKETCH_SIZE, 3)
-
-
-class _Glanced(NamedTuple):
-    """A shard of pairs: the places in `contents` of both ends of each."""
-
-    contents: Sequence[Content]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """Work of an engine: (p,) whether the two of each pair may be one picture, by their outlines."""
-
-    sketches: _Sketches
-
-    def __call__(self, shard: _Glanced) -> NDArray[np.bool_]:
-        """False where a glance rules it out."""
-        from dedup_assets.core.detection import judging, outlines
-
-        parts = [outlines.outline(self.sketches.read(part)) for part in shards_of(shard.contents, _SKETCHES)]
-        seen = outlines.Outlines(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-        return judging.Judge().worth_a_look(seen, shard.first, shard.second)
-
-
 class Comparer:
     """Distances of pairs of contents, remembered by the shelf it is given; a pair is compared once in its life."""
 
@@ -145,7 +90,7 @@ class Comparer:
         self._engine = engine or LocalEngine(workers)
         self._second_stage = second_stage
         self._workers = workers
-        self._sketches = _Sketches(sketches, workers)
+        self._sketches = Sketches(sketches, workers)
         self._judge: Judge | None = None
         self._pictures: OrderedDict[str, Prepared] = OrderedDict()
 
@@ -161,37 +106,13 @@ class Comparer:
 
         The answer depends on the two contents alone.
         """
-        from dedup_assets.core.detection.judging import RULED_OUT_DISTANCE
-
-        results = np.tile((RULED_OUT_DISTANCE, np.nan), (len(first), 1))
+        results = np.empty((len(first), 2))
         for start in range(0, len(first), _BLOCK):
             block = slice(start, start + _BLOCK)
-            left = start + self._left_over(contents, first[block], second[block], vector_distance[block])
-            ends = zip(first[left].tolist(), second[left].tolist(), vector_distance[left].tolist(), strict=True)
+            ends = zip(first[block].tolist(), second[block].tolist(), vector_distance[block].tolist(), strict=True)
             pairs = (_Pair(contents[a], contents[b], distance) for a, b, distance in ends)
-            before = min(start + _BLOCK, len(first)) - len(left)
-            results[left] = self._block(pairs, partial(_tell, run, before, len(first)))
+            results[block] = self._block(pairs, partial(_tell, run, start, len(first)))
         return results[:, 0], results[:, 1]
-
-    def _left_over(
-        self,
-        contents: Sequence[Content],
-        first: NDArray[np.int64],
-        second: NDArray[np.int64],
-        vector_distance: NDArray[np.float64],
-    ) -> NDArray[np.int64]:
-        """The pairs, by number, that a glance does not rule out. At those that may be the same it is not asked."""
-        from dedup_assets.core.detection import fullsize
-
-        if not self._second_stage:
-            return np.arange(len(first))
-        kept = vector_distance <= fullsize.TINY_DISTANCE
-        asked = np.flatnonzero(~kept)
-        parts = (asked[start : start + _GLANCED] for start in range(0, len(asked), _GLANCED))
-        shards = (_shard(contents, first[part], second[part]) for part in parts)
-        if len(asked):
-            kept[asked] = np.concatenate(list(self._engine.each(Glance(self._sketches), shards)))
-        return np.flatnonzero(kept)
 
     def _block(self, pairs: Iterable[_Pair], tell: Callable[[int], None]) -> NDArray[np.float64]:
         """(p, 2) distance and agreement of some pairs: those compared before, and what the engine makes of the rest."""
@@ -261,11 +182,6 @@ class Comparer:
             self._pictures[content.content_id] = picture
         while len(self._pictures) > max(_PICTURES_KEPT, len(contents)):
             self._pictures.popitem(last=False)
-
-
-def _shard(contents: Sequence[Content], first: NDArray[np.int64], second: NDArray[np.int64]) -> _Glanced:
-    rows, ends = np.unique(np.stack([first, second]), return_inverse=True)
-    return _Glanced([contents[row] for row in rows.tolist()], *ends.reshape(2, -1))
 
 
 def _tell(run: Run, before: int, total: int, done: int) -> None:

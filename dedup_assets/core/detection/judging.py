@@ -16,7 +16,7 @@ from dedup_assets.core.images import SKETCH_SIZE
 Size = tuple[int, int]
 Align = Callable[[list[int]], Iterable[float]]
 
-RULED_OUT_DISTANCE = 0.2  # of two pictures of which a glance or their sketches tell that they are not one
+RULED_OUT_DISTANCE = 0.2  # of two pictures whose sketches rule out that they are one
 
 
 class Judge:
@@ -29,6 +29,10 @@ class Judge:
     def worth_a_look(self, outlines: Outlines, first: Indices, second: Indices) -> NDArray[np.bool_]:
         """(p,) whether each pair of rows of `outlines` may be one picture; the others are ruled out."""
         return self._screen.worth_a_look(glance(outlines, first, second))
+
+    def worth_aligning(self, sketches: Pictures, first: Indices, second: Indices) -> NDArray[np.bool_]:
+        """(p,) the same of pairs of rows of `sketches`, which tell more."""
+        return self._screen.worth_aligning(evidence(sketches, first, second))
 
     def agreements(
         self, sketches: Pictures, sizes: Sequence[Size], first: Indices, second: Indices, align: Align

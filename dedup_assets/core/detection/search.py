@@ -42,6 +42,11 @@ class Reach:
         """Of full frames that make a pair, the least cosine."""
         return self.calibration.cosine(max(self.full_limit, self.view_limit))
 
+    @property
+    def beyond(self) -> float:
+        """The least distance of what is out of reach."""
+        return float(np.nextafter(max(self.full_limit, self.view_limit), np.inf))
+
     def holds(self, view_distance: Distances, full_distance: Distances) -> NDArray[np.bool_]:
         """Whether these make pairs. A view distance is no larger than that of the full frames."""
         return (view_distance <= self.view_limit) | (full_distance <= self.full_limit)

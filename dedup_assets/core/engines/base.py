@@ -17,7 +17,7 @@ class Engine(Protocol):
     """Does work that grows with images or pairs. Whatever the engine, the results are the same to the last bit.
 
     Work is an object that is called with a shard: `ReadFiles`, `HashPixels`, `EmbedPictures`, `ViewSearch`,
-    `FrameSearch`, `Glance`, `Comparer`. It and its shards are picklable. It holds what all shards share, vectors for
+    `FrameSearch`, `SiftPairs`, `Comparer`. It and its shards are picklable. It holds what all shards share, vectors for
     instance, so an engine of many processes sends it once. It writes nothing, and may be asked again for a shard whose
     worker was lost. A shard says by hash, or by size and time, which version of a file it is about: a result may be
     kept for it.

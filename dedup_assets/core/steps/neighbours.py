@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from dedup_assets.core.detection.base import Embedder
-from dedup_assets.core.detection.comparing import Comparer, Content, comparison_version
+from dedup_assets.core.detection.comparing import Comparer, comparison_version
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, Reach, join, nothing_known
+from dedup_assets.core.detection.sifting import Content, Sieve, Sketches
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -70,7 +71,7 @@ def find_neighbours(project: Project, run: Run, limit: float | None = None) -> N
         embedder = load_embedder(project.embedder)
         if limit is None:
             limit = max(PAIR_LIMIT, json.loads(last.settings)["limit"] if last else 0.0)
-        view_limit = embedder.candidate_distance if project.second_stage else PAIR_LIMIT
+        view_limit = candidate_limit(project, embedder)
         settings: dict[str, Any] = {
             "search": SEARCH_VERSION,
             "embedder": embedder_id(embedder),
@@ -102,6 +103,11 @@ def find_neighbours(project: Project, run: Run, limit: float | None = None) -> N
 
         idle = {"searched": 0, "rebuilt": ""}
         return unless_done(project, NEIGHBOURS, last, version, NeighbourSummary, settings, run, compute, idle)
+
+
+def candidate_limit(project: Project, embedder: Embedder) -> float:
+    """The vector distance up to which pairs are candidates. What is no pair is at least that far apart."""
+    return embedder.candidate_distance if project.second_stage else PAIR_LIMIT
 
 
 def _why_anew(last: StepRecord | None, settings: dict[str, Any]) -> str:
@@ -142,14 +148,21 @@ def _search(
     project: Project, embedder: Embedder, reach: Reach, contents: pd.DataFrame, before: _Before, run: Run
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of content_pairs and content_nearest for the contents there are now."""
-    ids = contents["content_id"].to_numpy(dtype=object)
+    ids, engine = contents["content_id"].to_numpy(dtype=object), engine_of(project, run, NEIGHBOURS)
+    sieve = Sieve(
+        lambda rows: _content_list(project, contents.iloc[rows]),
+        Sketches(project.store.sketches, project.threads),
+        engine,
+        lambda done, total: run.progress("sifting candidate pairs", done, total),
+    )
     found = join(
         stored_vectors(project, embedder, contents),
         reach,
         before.known,
-        engine_of(project, run, NEIGHBOURS).each,
+        engine.each,
         progress=lambda done, total: run.progress("searching neighbours", done, total),
         device=project.search_device,
+        sift=sieve if project.second_stage else None,
     )
     new = _compared(project, embedder, reach, contents, found, run)
     compared = pd.concat([before.compared, new]) if len(before.compared) else new

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.embedders import load_embedder
-from dedup_assets.core.detection.neighbours import nearest_among
+from dedup_assets.core.detection.neighbours import Reach, nearest_among
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -16,7 +16,7 @@ from dedup_assets.core.scoring.keepers import check_reference, rank, why_kept
 from dedup_assets.core.scoring.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, score
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.inputs import engine_of, ids_at, readable, stored_vectors
-from dedup_assets.core.steps.neighbours import PAIR_LIMIT, find_neighbours
+from dedup_assets.core.steps.neighbours import PAIR_LIMIT, candidate_limit, find_neighbours
 from dedup_assets.core.steps.record import NEIGHBOURS, UNIQUENESS_SCORES, StepSummary, done, unless_done
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.schema import Table
@@ -51,7 +51,7 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
         version = version_of(settings, found.output_version, content_version(schema.IMAGES, images))
 
         def compute() -> tuple[ScoreSummary, dict[Table, pd.DataFrame]]:
-            scores = _score_frame(project, images, thresholds, run)
+            scores = _score_frame(project, images, thresholds, limit, run)
             labels = scores["label"]
             near = int((labels == NEAR_DUPLICATE_LABEL).sum())
             duplicates = int((labels.notna() & (labels != NEAR_DUPLICATE_LABEL)).sum())
@@ -68,7 +68,9 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
         return unless_done(project, UNIQUENESS_SCORES, before, version, ScoreSummary, settings, run, compute)
 
 
-def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds, run: Run) -> pd.DataFrame:
+def _score_frame(
+    project: Project, images: pd.DataFrame, thresholds: Thresholds, limit: float, run: Run
+) -> pd.DataFrame:
     nearest, compared = project.store.read_together(schema.CONTENT_NEAREST, schema.CONTENT_PAIRS)
     place = pd.Series(np.arange(len(nearest)), index=nearest["content_id"])
     content = images["content_id"].map(place)
@@ -81,8 +83,8 @@ def _score_frame(project: Project, images: pd.DataFrame, thresholds: Thresholds,
         embedder = load_embedder(project.embedder)
         vectors = stored_vectors(project, embedder, nearest)
         engine = engine_of(project, run, UNIQUENESS_SCORES)
-        device = project.search_device
-        return nearest_among(vectors, embedder.calibration, rows, allowed, first, second, engine.each, device)
+        reach = Reach(embedder.calibration, candidate_limit(project, embedder), limit)
+        return nearest_among(vectors, reach, rows, allowed, first, second, engine.each, project.search_device)
 
     pairs = ContentPairs(
         first=first,

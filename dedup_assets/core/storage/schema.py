@@ -166,7 +166,7 @@ note VARCHAR why they cannot be compared
 )
 CONTENT_PAIRS = Table(
     "content_pairs",
-    "Every pair of distinct contents that was compared one by one.",
+    "Every pair of distinct contents that was compared one by one; those that sketches rule out are none.",
     _columns(
         """
 content_a VARCHAR content_id, the smaller
@@ -184,7 +184,7 @@ CONTENT_NEAREST = Table(
         """
 content_id VARCHAR the content
 nearest_content VARCHAR its nearest; empty where there is none
-distance DOUBLE of the full frames
+distance DOUBLE of the full frames, at least the one up to which pairs are candidates
 """
     ),
 )
