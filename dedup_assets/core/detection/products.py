@@ -102,18 +102,22 @@ def _peaks_of_floats(rows: Prepared, columns: Prepared) -> Products:
 def _of_integers(rows: Prepared, columns: Prepared) -> Products:
     import torch
 
-    return np.asarray(torch._int_mm(rows, columns.T).numpy())
+    products = np.empty((len(rows), len(columns)), np.int32)  # torch's own memory, aligned, is not well used again
+    torch._int_mm(rows, columns.T, out=torch.from_numpy(products))
+    return products
 
 
 def _peaks_of_integers(rows: Prepared, columns: Prepared) -> Products:
     import torch
 
-    peaks = torch.empty(len(rows), dtype=torch.int32)
-    room = torch.empty((TILE_ROWS, len(columns)), dtype=torch.int32)
+    peaks = np.empty(len(rows), np.int32)
+    room = torch.from_numpy(np.empty((TILE_ROWS, len(columns)), np.int32))
     across = columns.T
-    for part, highest in zip(torch.split(rows, TILE_ROWS), torch.split(peaks, TILE_ROWS), strict=True):
+    for part, highest in zip(
+        torch.split(rows, TILE_ROWS), torch.split(torch.from_numpy(peaks), TILE_ROWS), strict=True
+    ):
         torch.amax(torch._int_mm(part, across, out=room[: part.shape[0]]), 1, out=highest)
-    return np.asarray(peaks.numpy())
+    return peaks
 
 
 def _tensor(vectors: Int8) -> Prepared:
