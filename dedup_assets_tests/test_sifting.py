@@ -1,9 +1,11 @@
 """The sieve for candidate pairs: what it lets go is neither named nor kept nor compared."""
 
+import pickle
+
 import numpy as np
 import pytest
 
-from dedup_assets.core.detection import sifting
+from dedup_assets.core.detection import outlines, sifting
 from dedup_assets.core.detection.sifting import Content, Sieve, Sketches
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.images import SKETCH_SIZE, read_picture
@@ -38,8 +40,8 @@ def every_pair(contents):
     return np.array([(a, b) for b in range(len(contents)) for a in range(b)]).T
 
 
-def sieve(contents, shelf=None):
-    return Sieve(lambda rows: [contents[row] for row in rows.tolist()], Sketches(shelf, 1), Engine())
+def sieve(contents, shelf=None, engine=None):
+    return Sieve(lambda rows: [contents[row] for row in rows.tolist()], Sketches(shelf, 1), engine or Engine())
 
 
 def test_it_keeps_what_is_one_picture_and_lets_most_others_go(contents, every_pair):
@@ -50,9 +52,9 @@ def test_it_keeps_what_is_one_picture_and_lets_most_others_go(contents, every_pa
 
 
 def test_pairs_that_may_be_the_very_same_are_kept_without_a_glance(contents, every_pair):
-    sift = sieve(contents)
-    assert sift(*every_pair, np.full(every_pair.shape[1], TINY)).all()
-    assert sift.engine.works == []
+    engine = Engine()
+    assert sieve(contents, engine=engine)(*every_pair, np.full(every_pair.shape[1], TINY)).all()
+    assert engine.works == []
 
 
 def test_the_answer_hangs_on_neither_the_order_nor_the_company(contents, every_pair, monkeypatch):
@@ -61,8 +63,22 @@ def test_the_answer_hangs_on_neither_the_order_nor_the_company(contents, every_p
     expected = sieve(contents)(first, second, distance)
     monkeypatch.setattr(sifting, "_SHARD", 3)
     monkeypatch.setattr(sifting, "_SKETCHES", 2)
-    backwards = sieve(contents)(second[::-1], first[::-1], distance)
-    np.testing.assert_array_equal(backwards[::-1], expected)
+    for kept_outlines in (0, 5, 1000):
+        monkeypatch.setattr(sifting, "_OUTLINES", kept_outlines)
+        for engine in (Engine(), LocalEngine(3)):
+            backwards = sieve(contents, engine=engine)(second[::-1], first[::-1], distance)
+            np.testing.assert_array_equal(backwards[::-1], expected)
+
+
+def test_an_outline_is_drawn_once_and_stays_here_when_the_work_travels(contents, every_pair, monkeypatch):
+    drawn, outline = [], outlines.outline
+    monkeypatch.setattr(outlines, "outline", lambda pictures: drawn.append(len(pictures)) or outline(pictures))
+    monkeypatch.setattr(sifting, "_SHARD", 4)
+    sift = sieve(contents)
+    for _ in range(2):
+        sift(*every_pair, np.full(every_pair.shape[1], FAR))
+    assert sum(drawn) == len(contents)
+    assert len(pickle.dumps(sift._work)) < 500
 
 
 def test_sketches_are_taken_from_the_shelf_where_it_has_them_all(tmp_path, contents, every_pair, monkeypatch):

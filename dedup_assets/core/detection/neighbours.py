@@ -144,10 +144,13 @@ def _distances_of(nearest: Indices, cosine: Distances, reach: Reach) -> Distance
 
 
 class _Pairs:
-    """Pairs as they are found. Those that the sieve lets go are not held on to."""
+    """Pairs as they are found. Those that the sieve lets go are not held on to.
 
-    def __init__(self, vectors: Int8, reach: Reach, sift: Sift | None) -> None:
-        self._vectors, self._reach, self._sift = vectors, reach, sift
+    `only_views`: nor are those whose full frames are within reach, which another search finds.
+    """
+
+    def __init__(self, vectors: Int8, reach: Reach, sift: Sift | None, *, only_views: bool = False) -> None:
+        self._vectors, self._reach, self._sift, self._only_views = vectors, reach, sift, only_views
         self._kept: list[tuple[Indices, Indices]] = []
         self._new: list[tuple[Indices, Indices]] = []
 
@@ -161,9 +164,12 @@ class _Pairs:
         """Those that are let go of all not looked at yet."""
         first, second = _united(len(self._vectors), *self._new)
         self._new = []
+        view, full = pair_distances(self._vectors, first, second, self._reach.calibration)
+        if self._only_views:
+            ours = ~self._reach.holds(full, full)
+            first, second, view = first[ours], second[ours], view[ours]
         kept = np.ones(len(first), bool)
         if self._sift and len(first):
-            view, _ = pair_distances(self._vectors, first, second, self._reach.calibration)
             asked = np.flatnonzero(view <= self._reach.view_limit)
             kept[asked] = self._sift(first[asked], second[asked], view[asked])
         self._kept.append((first[kept], second[kept]))
@@ -185,9 +191,9 @@ class _Work:
         self._total, self._done = max(total, 1), 0
 
     def views(self, rows: Indices, search: ViewSearch) -> tuple[Indices, Indices]:
-        """The pairs found among views of the rows."""
+        """The pairs that only views of the rows make."""
         count, views = len(self._vectors), self._vectors.shape[1] - 1
-        pairs, reach = _Pairs(self._vectors, self._reach, self._sift), self._reach
+        pairs, reach = _Pairs(self._vectors, self._reach, self._sift, only_views=True), self._reach
         strips = view_strips(self._vectors, rows) if views else []
         sizes = [len(strip.rows) * views for strip in strips]
         for first, second, doubt in self._through(search, strips, sizes):

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,14 @@ from dedup_assets.core.scanning import in_parallel, shards_of
 from dedup_assets.core.sources.base import Readable
 from dedup_assets.core.storage.arrays import ArrayShelf
 
+if TYPE_CHECKING:
+    from dedup_assets.core.detection.outlines import Outlines
+
 Indices = NDArray[np.int64]
 
 _SHARD = 1 << 15  # pairs in one piece of work
 _SKETCHES = 1 << 13  # in memory at a time
+_OUTLINES = 1 << 17  # kept, of 2.6 kB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +58,60 @@ class _Shard(NamedTuple):
     second: Indices
 
 
-@dataclass(frozen=True, slots=True)
 class SiftPairs:
-    """Work of an engine: (p,) whether the two of each pair may be one picture."""
+    """Work of an engine: (p,) whether the two of each pair may be one picture. Keeps outlines for the next shard."""
 
-    sketches: Sketches
+    def __init__(self, sketches: Sketches) -> None:
+        self._sketches = sketches
+        self._outlines: dict[str, tuple[NDArray[np.int8], ...]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels without them."""
+        return SiftPairs, (self._sketches,)
 
     def __call__(self, shard: _Shard) -> NDArray[np.bool_]:
         """False where outlines or sketches rule it out."""
-        from dedup_assets.core.detection import judging, outlines
+        from dedup_assets.core.detection import judging
 
         judge = judging.Judge()
-        parts = [outlines.outline(self.sketches.read(part)) for part in shards_of(shard.contents, _SKETCHES)]
-        seen = outlines.Outlines(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-        kept = judge.worth_a_look(seen, shard.first, shard.second)
+        kept = judge.worth_a_look(self._outlines_of(shard.contents), shard.first, shard.second)
         left = np.flatnonzero(kept)
         for start in range(0, len(left), _SKETCHES // 2):
             part = left[start : start + _SKETCHES // 2]
             rows, first, second = _rows_of(shard.first[part], shard.second[part])
-            sketches = self.sketches.read([shard.contents[row] for row in rows.tolist()])
+            sketches = self._sketches.read([shard.contents[row] for row in rows.tolist()])
             kept[part] = judge.worth_aligning(sketches, first, second)
         return kept
 
+    def _outlines_of(self, contents: Sequence[Content]) -> "Outlines":
+        from dedup_assets.core.detection import outlines
 
-@dataclass(frozen=True, slots=True)
+        held = dict(self._outlines)  # another thread may let go of them meanwhile
+        new = [content for content in contents if content.content_id not in held]
+        for part in shards_of(new, _SKETCHES):
+            drawn = outlines.outline(self._sketches.read(part))
+            held.update(zip((content.content_id for content in part), zip(*drawn, strict=True), strict=True))
+        if len(held) <= _OUTLINES:
+            self._outlines.update(held)
+        else:
+            self._outlines = {}
+        lines = zip(*(held[content.content_id] for content in contents), strict=True)
+        return outlines.Outlines(*(np.stack(line) for line in lines))
+
+
 class Sieve:
-    """Which pairs are worth comparing; the answer for a pair depends on its two contents alone.
+    """Which pairs are worth comparing; the answer for a pair depends on its two contents alone."""
 
-    `contents`: those of some rows. `engine`: does the work. `progress(done, total)`: told of each call.
-    """
-
-    contents: Callable[[Indices], Sequence[Content]]
-    sketches: Sketches
-    engine: Engine
-    progress: Callable[[int, int], None] | None = None
+    def __init__(
+        self,
+        contents: Callable[[Indices], Sequence[Content]],
+        sketches: Sketches,
+        engine: Engine,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """`contents`: those of some rows. `engine`: does the work. `progress(done, total)`: told of each call."""
+        self._contents, self._engine, self._progress = contents, engine, progress
+        self._work = SiftPairs(sketches)
 
     def __call__(self, first: Indices, second: Indices, vector_distance: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(p,) for pairs of rows. Those near enough to be the very same picture always are."""
@@ -99,15 +123,15 @@ class Sieve:
             return kept
         parts = [asked[start : start + _SHARD] for start in range(0, len(asked), _SHARD)]
         shards = (self._shard(first[part], second[part]) for part in parts)
-        for part, answer in zip(parts, self.engine.each(SiftPairs(self.sketches), shards), strict=True):
+        for part, answer in zip(parts, self._engine.each(self._work, shards), strict=True):
             kept[part] = answer
-            if self.progress:
-                self.progress(int(part[-1]) + 1, len(first))
+            if self._progress:
+                self._progress(int(part[-1]) + 1, len(first))
         return kept
 
     def _shard(self, first: Indices, second: Indices) -> _Shard:
         rows, *ends = _rows_of(first, second)
-        return _Shard(self.contents(rows), *ends)
+        return _Shard(self._contents(rows), *ends)
 
 
 def _rows_of(first: Indices, second: Indices) -> tuple[Indices, Indices, Indices]:
