@@ -5,8 +5,10 @@ import pickle
 import numpy as np
 import pytest
 
+from dedup_assets.core.detection import contents as contents_module
 from dedup_assets.core.detection import outlines, sifting
-from dedup_assets.core.detection.sifting import Content, Sieve, Sketches
+from dedup_assets.core.detection.contents import Content, Sketches
+from dedup_assets.core.detection.sifting import Sieve
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.images import SKETCH_SIZE, read_picture
 from dedup_assets.core.storage.arrays import ArrayShelf
@@ -89,7 +91,7 @@ def test_sketches_are_taken_from_the_shelf_where_it_has_them_all(tmp_path, conte
     shelf.add([one.content_id for one in contents[:5]], np.stack(sketches[:5]))
     np.testing.assert_array_equal(sieve(contents, shelf)(*every_pair, distance), expected)
     shelf.add([one.content_id for one in contents[5:]], np.stack(sketches[5:]))
-    monkeypatch.setattr(sifting, "read_picture", lambda *_: pytest.fail("a sketch was read from its file"))
+    monkeypatch.setattr(contents_module, "read_picture", lambda *_: pytest.fail("a sketch was read from its file"))
     np.testing.assert_array_equal(sieve(contents, shelf)(*every_pair, distance), expected)
 
 

@@ -14,10 +14,11 @@ from PIL import Image
 from dedup_assets.core.calibration.edits import Edit, plant
 from dedup_assets.core.detection.base import Calibration, Embedder
 from dedup_assets.core.detection.comparing import Comparer
+from dedup_assets.core.detection.contents import Content, Sketches
 from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.detection.products import Int8
 from dedup_assets.core.detection.search import Distances, Indices, pair_distances
-from dedup_assets.core.detection.sifting import Content, Sieve, Sketches
+from dedup_assets.core.detection.sifting import Sieve
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import SourceError
 from dedup_assets.core.images import SKETCH_SIZE, as_rgb, open_scaled, read_image, read_picture, upright

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.sifting import Content, Sketches
+from dedup_assets.core.detection.contents import Content, Sketches
 from dedup_assets.core.engines.base import Engine
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.images import read_full

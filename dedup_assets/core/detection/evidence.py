@@ -19,13 +19,14 @@ from dedup_assets.core.detection.outlines import (
     COLUMNS,
     LENGTH,
     ROWS,
+    SIDE,
     SPANS,
     Float32,
     Indices,
     Pictures,
+    best_starts,
     light_and_colour,
     light_crops,
-    likeness,
 )
 from dedup_assets.core.detection.pooling import CELL, cell_weights
 from dedup_assets.core.images import SKETCH_SIZE
@@ -94,7 +95,7 @@ def _look(pictures: Pictures) -> _Looks:
     looks = _Looks(
         np.empty((count, *size), np.uint8),
         np.empty((count, 2, *size), np.int16),
-        np.empty((count, len(BOXES), 144), np.int8),
+        np.empty((count, len(BOXES), SIDE * SIDE), np.int8),
     )
     for start in range(0, count, _PICTURES):
         part = slice(start, start + _PICTURES)
@@ -104,21 +105,19 @@ def _look(pictures: Pictures) -> _Looks:
 
 
 def _lay(looks: _Looks, a: Indices, b: Indices) -> _Laid:
-    alike = np.stack([likeness(looks.crops, a, b), likeness(looks.crops, b, a)], axis=1).reshape(len(a), -1)
-    swapped, box, mirrored = np.unravel_index(alike.argmax(axis=1), (2, len(BOXES), 2))
-    whole, cropped = np.where(swapped, b, a), np.where(swapped, a, b)
-    template = _cut(looks.light[whole], *(cell_weights(SPANS[0], _SIDE),) * 2)
-    colour = _cut(looks.colour[whole], *(cell_weights(SPANS[0], _COLOUR),) * 2)
-    turned = mirrored == 1
-    template[turned], colour[turned] = template[turned, :, ::-1], colour[turned, :, :, ::-1]
-    rows, columns = ROWS[box], COLUMNS[box]
+    start = best_starts(looks.crops, a, b)
+    template = _cut(looks.light[start.whole], *(cell_weights(SPANS[0], _SIDE),) * 2)
+    colour = _cut(looks.colour[start.whole], *(cell_weights(SPANS[0], _COLOUR),) * 2)
+    template[start.mirrored] = template[start.mirrored, :, ::-1]
+    colour[start.mirrored] = colour[start.mirrored, :, :, ::-1]
+    rows, columns = ROWS[start.box], COLUMNS[start.box]
     wide, plain = _all_weights(_SIDE, _REACH), _all_weights(_COLOUR, 0)
-    picture = _cut(looks.light[cropped], wide[rows], wide[columns])
-    other = _cut(looks.colour[cropped], plain[rows][:, None], plain[columns][:, None])
+    picture = _cut(looks.light[start.cropped], wide[rows], wide[columns])
+    other = _cut(looks.colour[start.cropped], plain[rows][:, None], plain[columns][:, None])
     return _Laid(
         _pairs_last(template - _MIDDLE),
         _pairs_last(picture - _MIDDLE),
-        alike / np.float32(LENGTH**2),
+        start.alike / np.float32(LENGTH**2),
         _pairs_last(colour.reshape(len(a), 2, -1)),
         _pairs_last(other.reshape(len(a), 2, -1)),
     )

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.outlines import (
-    BOXES,
     COLOUR_SIDE,
     LENGTH,
     SIDE,
     Float32,
     Indices,
     Outlines,
-    likeness,
+    best_starts,
 )
 
 GLANCE, _LENGTH_ROW = 32, 30  # rows of what is seen of a pair; the one of the fainter picture's length
@@ -44,21 +43,19 @@ def featureless(glanced: Float32) -> NDArray[np.bool_]:
 
 def _glance(outlines: Outlines, a: Indices, b: Indices) -> Float32:
     a, b = _in_order(outlines, a, b)
-    alike = np.stack([likeness(outlines.light, a, b), likeness(outlines.light, b, a)], axis=1).reshape(len(a), -1)
-    swapped, box, mirrored = np.unravel_index(alike.argmax(axis=1), (2, len(BOXES), 2))
-    whole, cropped, turned = np.where(swapped, b, a), np.where(swapped, a, b), mirrored == 1
-    light = outlines.light[whole, 0].reshape(-1, SIDE, SIDE)
-    light[turned] = light[turned, :, ::-1]
-    colour = outlines.colour[whole, 0].reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE)
-    colour[turned] = colour[turned, :, :, ::-1]
+    start = best_starts(outlines.light, a, b)
+    light = outlines.light[start.whole, 0].reshape(-1, SIDE, SIDE)
+    light[start.mirrored] = light[start.mirrored, :, ::-1]
+    colour = outlines.colour[start.whole, 0].reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE)
+    colour[start.mirrored] = colour[start.mirrored, :, :, ::-1]
     lengths = [
         np.square(outlines.light[end, 0].astype(np.float32)).sum(axis=1) / np.float32(LENGTH**2) for end in (a, b)
     ]
     return np.stack(
         [
-            *_of_starts(alike.T.astype(np.float64)),
-            *_of_light(light, outlines.light[cropped, box].reshape(light.shape)),
-            *_of_colour(colour, outlines.colour[cropped, box].reshape(colour.shape)),
+            *_of_starts(start.alike.T.astype(np.float64)),
+            *_of_light(light, outlines.light[start.cropped, start.box].reshape(light.shape)),
+            *_of_colour(colour, outlines.colour[start.cropped, start.box].reshape(colour.shape)),
             *(np.sqrt(pick(*lengths)) for pick in (np.minimum, np.maximum)),
         ]
     ).astype(np.float32)

@@ -82,8 +82,29 @@ def light_crops(light: Float32) -> Float32:
     return np.clip(crops, -127, 127, out=crops)
 
 
-def likeness(light: NDArray[np.int8], whole: Indices, cropped: Indices) -> Float32:
-    """(p, boxes, 2) products of each crop of one picture with the whole of the other, as it is and mirrored."""
+class Starts(NamedTuple):
+    """Where the pictures of p pairs are laid on each other: the whole of one on a crop of the other.
+
+    `alike`: (p, starts) products of every crop of one with the whole of the other, as it is and mirrored; first those
+    of the second one's crops, the full frame first. `whole`, `cropped`: (p,) rows; `box`: (p,) the crop; `mirrored`.
+    """
+
+    alike: Float32
+    whole: Indices
+    cropped: Indices
+    box: Indices
+    mirrored: NDArray[np.bool_]
+
+
+def best_starts(light: NDArray[np.int8], a: Indices, b: Indices) -> Starts:
+    """For pairs of rows of (n, boxes, 144) crops, where they fit best."""
+    alike = np.stack([_products(light, a, b), _products(light, b, a)], axis=1).reshape(len(a), -1)
+    swapped, box, mirrored = np.unravel_index(alike.argmax(axis=1), (2, len(BOXES), 2))
+    return Starts(alike, np.where(swapped, b, a), np.where(swapped, a, b), box, mirrored == 1)
+
+
+def _products(light: NDArray[np.int8], whole: Indices, cropped: Indices) -> Float32:
+    """(p, boxes, 2) of each crop of one picture with the whole of the other, as it is and mirrored."""
     frame = light[whole, 0].astype(np.float32).reshape(-1, SIDE, SIDE)
     targets = np.stack([frame, frame[:, :, ::-1]], axis=-1).reshape(len(whole), -1, 2)
     return np.asarray(light[cropped].astype(np.float32) @ targets, np.float32)

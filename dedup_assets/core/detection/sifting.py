@@ -1,18 +1,14 @@
 """A sieve for candidate pairs: their outlines, then their sketches let most of them go, before any is named or kept."""
 
-import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup_assets.core.detection.contents import Content, Sketches
 from dedup_assets.core.engines.base import Engine
-from dedup_assets.core.images import SKETCH_SIZE, read_picture
-from dedup_assets.core.scanning import in_parallel, shards_of
-from dedup_assets.core.sources.base import Readable
-from dedup_assets.core.storage.arrays import ArrayShelf
+from dedup_assets.core.scanning import shards_of
 
 if TYPE_CHECKING:
     from dedup_assets.core.detection.outlines import Outlines
@@ -22,32 +18,6 @@ Indices = NDArray[np.int64]
 _SHARD = 1 << 15  # pairs in one piece of work
 _SKETCHES = 1 << 13  # in memory at a time
 _OUTLINES = 1 << 17  # kept, of 2.6 kB each
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """One distinct content: where to read it, and its displayed size and number of frames."""
-
-    content_id: str
-    file: Readable
-    size: tuple[int, int]
-    frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sketches:
-    """The sketches of contents: from the shelf, or from their files where it lacks some."""
-
-    shelf: ArrayShelf | None
-    workers: int | None
-
-    def read(self, contents: Sequence[Content]) -> NDArray[np.uint8]:
-        """(n, 48, 48, 3) uint8 RGB."""
-        if self.shelf:
-            with contextlib.suppress(KeyError):
-                return self.shelf.read([content.content_id for content in contents])
-        read = in_parallel(lambda content: read_picture(content.file, SKETCH_SIZE), contents, self.workers)
-        return np.array(list(read), np.uint8).reshape(-1, SKETCH_SIZE, SKETCH_SIZE, 3)
 
 
 class _Shard(NamedTuple):

@@ -9,9 +9,10 @@ import pandas as pd
 
 from dedup_assets.core.detection.base import Embedder
 from dedup_assets.core.detection.comparing import Comparer, comparison_version
+from dedup_assets.core.detection.contents import Content, Sketches
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, Reach, join, nothing_known
-from dedup_assets.core.detection.sifting import Content, Sieve, Sketches
+from dedup_assets.core.detection.sifting import Sieve
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -71,11 +72,11 @@ def find_neighbours(project: Project, run: Run, limit: float | None = None) -> N
         embedder = load_embedder(project.embedder)
         if limit is None:
             limit = max(PAIR_LIMIT, json.loads(last.settings)["limit"] if last else 0.0)
-        view_limit = candidate_limit(project, embedder)
+        reach = reach_of(project, embedder, limit)
         settings: dict[str, Any] = {
             "search": SEARCH_VERSION,
             "embedder": embedder_id(embedder),
-            "candidates": view_limit,
+            "candidates": reach.view_limit,
             "comparison": comparison_version(),
             "second_stage": project.second_stage,
             "limit": limit,
@@ -88,7 +89,6 @@ def find_neighbours(project: Project, run: Run, limit: float | None = None) -> N
             rebuilt = _why_anew(last, settings)
             if rebuilt:
                 run.say(f"comparing all images anew: {rebuilt}")
-            reach = Reach(embedder.calibration, view_limit, limit if limit > view_limit else 0.0)
             before = _nothing(contents) if rebuilt or not last else _before(project, contents, reach)
             compared, nearest = _search(project, embedder, reach, contents, before, run)
             pairs = _image_pairs(compared[compared["distance"] <= limit], images, project)
@@ -105,9 +105,10 @@ def find_neighbours(project: Project, run: Run, limit: float | None = None) -> N
         return unless_done(project, NEIGHBOURS, last, version, NeighbourSummary, settings, run, compute, idle)
 
 
-def candidate_limit(project: Project, embedder: Embedder) -> float:
-    """The vector distance up to which pairs are candidates. What is no pair is at least that far apart."""
-    return embedder.candidate_distance if project.second_stage else PAIR_LIMIT
+def reach_of(project: Project, embedder: Embedder, limit: float) -> Reach:
+    """What makes a pair: vectors near enough for a candidate, or full frames within `limit` where that is more."""
+    candidates = embedder.candidate_distance if project.second_stage else PAIR_LIMIT
+    return Reach(embedder.calibration, candidates, limit if limit > candidates else 0.0)
 
 
 def _why_anew(last: StepRecord | None, settings: dict[str, Any]) -> str:

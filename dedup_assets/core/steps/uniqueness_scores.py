@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.embedders import load_embedder
-from dedup_assets.core.detection.neighbours import Reach, nearest_among
+from dedup_assets.core.detection.neighbours import nearest_among
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -16,7 +16,7 @@ from dedup_assets.core.scoring.keepers import check_reference, rank, why_kept
 from dedup_assets.core.scoring.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, score
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.inputs import engine_of, ids_at, readable, stored_vectors
-from dedup_assets.core.steps.neighbours import PAIR_LIMIT, candidate_limit, find_neighbours
+from dedup_assets.core.steps.neighbours import PAIR_LIMIT, find_neighbours, reach_of
 from dedup_assets.core.steps.record import NEIGHBOURS, UNIQUENESS_SCORES, StepSummary, done, unless_done
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.schema import Table
@@ -83,7 +83,7 @@ def _score_frame(
         embedder = load_embedder(project.embedder)
         vectors = stored_vectors(project, embedder, nearest)
         engine = engine_of(project, run, UNIQUENESS_SCORES)
-        reach = Reach(embedder.calibration, candidate_limit(project, embedder), limit)
+        reach = reach_of(project, embedder, limit)
         return nearest_among(vectors, reach, rows, allowed, first, second, engine.each, project.search_device)
 
     pairs = ContentPairs(
