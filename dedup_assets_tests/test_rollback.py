@@ -11,6 +11,7 @@ from dedup_assets.core.lineage.versions import current_version, difference, vers
 from dedup_assets.core.lineage.why import explain
 from dedup_assets.core.living.plan import full_plan
 from dedup_assets.core.living.rollback import roll_back
+from dedup_assets.core.report import overview
 from dedup_assets.core.run import Run
 from dedup_assets.core.scoring.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
@@ -117,14 +118,16 @@ def test_the_reviewed_file_of_a_version_lies_beside_its_lists(ran):
 
 
 def test_images_that_came_since_stay_in_the_tables_and_a_lost_keeper_keeps_its_copy(ran):
-    first = label(ran.run())
+    first, kept = label(ran.run()), overview(ran.store).kept
     put(photo(80), ran.images / "80.png")
     (ran.images / "001.png").unlink()
     ran.run()
+    assert overview(ran.store).kept == kept + 1
     done = back(ran, first)
     assert done.cannot_leave == ("z/copy.png",)
     assert "80.png" in set(ran.store.read(schema.SCORES)["image_id"])
     assert "80.png" not in removed(ran)
+    assert overview(ran.store).kept == kept, "what the dataset holds, without what came since"
 
 
 def test_the_first_version_has_none_before_it(ran):

@@ -42,7 +42,7 @@ class ShownPair:
 class Overview:
     """The state of a store in numbers.
 
-    `waiting_pairs`: near pairs that nobody has decided about. `label_conflicts`: differences between the labels of a
+    `kept`: in the dataset that now stands. `waiting_pairs`: near pairs that nobody has decided about. `label_conflicts`: differences between the labels of a
     removed copy and of the image that stays.
     """
 
@@ -112,6 +112,7 @@ def overview(store: Store) -> Overview:
     readable = int((images["status"] == "ok").sum())
     reasons = removed["reason"].value_counts()
     dataset, collected = steps.get(DEDUPLICATED_DATASET), summary_of(steps, DUPLICATES)
+    written = summary_of(steps, DEDUPLICATED_DATASET)
     differences: dict[str, int] = collected.get("label_conflicts", {})
     return Overview(
         image_root=image_root,
@@ -123,8 +124,8 @@ def overview(store: Store) -> Overview:
         discarded=int(reasons.get("discarded", 0)),
         waiting_pairs=int(collected.get("waiting_pairs", 0)),
         label_conflicts=sum(count for kind, count in differences.items() if kind != NOT_COMPARABLE),
-        kept=readable - len(removed),
-        dataset=_place(summary_of(steps, DEDUPLICATED_DATASET)),
+        kept=int(written.get("kept", readable - len(removed))),
+        dataset=_place(written),
         finished_at=dataset.finished_at if dataset else None,
     )
 
