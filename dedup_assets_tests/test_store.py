@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from dedup_assets.core.errors import StoreError
-from dedup_assets.core.storage import schema
+from dedup_assets.core.storage import migrate, schema
 from dedup_assets.core.storage import store as store_module
 from dedup_assets.core.storage.store import StepRecord, Store, content_version, default_store, version_of
 
@@ -358,13 +358,12 @@ def test_what_a_killed_creation_left_is_no_store(store, size):
 
 def test_the_database_appears_whole(store, monkeypatch):
     seen = []
-    connect = duckdb.connect
+    begin = migrate.bring_up_to_date
 
-    def watched(path, **more):
+    def watched(db):
+        begin(db)
         seen.append(store.exists())
-        return connect(path, **more)
 
-    monkeypatch.setattr(duckdb, "connect", watched)
+    monkeypatch.setattr("dedup_assets.core.storage.store.bring_up_to_date", watched)
     store.set_fact("a", "1")
-    assert seen[0] is False, "the first file is made under another name"
-    assert seen[-1] is True
+    assert seen == [False, True], "the file is whole under another name before it is there under its own"

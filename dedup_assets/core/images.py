@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from dedup_assets.core.errors import SourceError, UnreachableFileError
+from dedup_assets.core.jpeg import decode_jpeg
 from dedup_assets.core.sources.base import Readable, opened
 
 SKETCH_SIZE = 48
@@ -19,6 +21,15 @@ DEEP = "16 bits a channel"  # in the info of a whole picture: whether the file h
 MAX_PIXELS = 178_956_970  # where Pillow itself starts to suspect a decompression bomb
 
 _ORIENTATION = 0x0112
+_TURNS = {  # what makes an image upright that EXIF says is so
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _SCALED_SIZE = 64  # JPEG is decoded at the smallest scale of 1, 1/2, 1/4, 1/8 with both sides at least this long
 _DEEP_GREYS = ("I;16B", "I;16L", "I;16N")
 _IN_MEMORY_BYTES = 64 << 20
@@ -127,7 +138,7 @@ def is_deep(image: Image.Image) -> bool:
 def upright(image: Image.Image) -> Image.Image:
     """The image turned as its EXIF orientation says; broken EXIF counts as none."""
     image.load()
-    return ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+    return _turned(image, _orientation(image))
 
 
 def expand(image: Image.Image) -> Image.Image:
@@ -182,18 +193,23 @@ def _decoded_facts(
     image: Image.Image, source: IO[bytes], known: dict[str, Any], stored_size: tuple[int, int], scaled: bool
 ) -> ImageFacts:
     deep = is_deep(image)
-    picture = upright(image)
+    pixels = decode_jpeg(image, source.getvalue(), scaled) if isinstance(source, io.BytesIO) else None
+    if pixels is None:
+        image.load()
+    orientation = _orientation(image)
+    picture = _turned(image if pixels is None else Image.fromarray(pixels), orientation)
+    content = pixels if orientation not in _TURNS else None
     width, height = picture.size
     if scaled:
-        width, height = stored_size[::-1] if _orientation(image) >= 5 else stored_size
+        width, height = stored_size[::-1] if orientation >= 5 else stored_size
     sketch = squash(picture, SKETCH_SIZE)
-    pixel_hash = None if scaled else _hash_deep(source, image) if deep else _hash_decoded(image, picture)
+    pixel_hash = None if scaled else _hash_deep(source, image) if deep else _hash_decoded(image, picture, content)
     facts: dict[str, Any] = {"width": width, "height": height, "frames": _frames(image), "scaled": scaled}
     return ImageFacts("ok", pixel_hash=pixel_hash, sketch=sketch, **facts, **known)
 
 
-def _hash_decoded(image: Image.Image, first: Image.Image) -> str:
-    """`first`: the first frame, upright."""
+def _hash_decoded(image: Image.Image, first: Image.Image, pixels: Pixels | None = None) -> str:
+    """`first`: the first frame, upright. `pixels`: its own, if at hand."""
     frames = _frames(image)
     digest = hashlib.sha256()
     for frame in range(frames):
@@ -201,7 +217,7 @@ def _hash_decoded(image: Image.Image, first: Image.Image) -> str:
             image.seek(frame)
         picture = expand(upright(image) if frame else first)
         digest.update(f"{picture.mode} {picture.width}x{picture.height} {frames}\n".encode())
-        digest.update(picture.tobytes())
+        digest.update(picture.tobytes() if frame or pixels is None else pixels.data)
     return digest.hexdigest()
 
 
@@ -221,6 +237,10 @@ def _hash_deep(source: IO[bytes], image: Image.Image) -> str:
 
 def _frames(image: Image.Image) -> int:
     return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))  # an MPO's others are previews
+
+
+def _turned(stored: Image.Image, orientation: int) -> Image.Image:
+    return stored.transpose(_TURNS[orientation]) if orientation in _TURNS else stored
 
 
 def _orientation(image: Image.Image) -> int:
@@ -256,9 +276,14 @@ def _open(file: Readable) -> Image.Image:
 
 
 def _open_and_hash(file: Readable) -> tuple[IO[bytes], str, int]:
-    if isinstance(file, Path) and (size := file.stat().st_size) > _IN_MEMORY_BYTES:
-        return _hash_in_blocks(file.open("rb"), size)
-    data = file.read_bytes()
+    if isinstance(file, Path):
+        with file.open("rb", buffering=0) as opened_file:
+            size = os.fstat(opened_file.fileno()).st_size
+            data = opened_file.read() if size <= _IN_MEMORY_BYTES else b""
+        if size > _IN_MEMORY_BYTES:
+            return _hash_in_blocks(file.open("rb"), size)
+    else:
+        data = file.read_bytes()
     return io.BytesIO(data), hashlib.sha256(data).hexdigest(), len(data)
 
 

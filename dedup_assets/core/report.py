@@ -42,8 +42,8 @@ class ShownPair:
 class Overview:
     """The state of a store in numbers.
 
-    `kept`: in the dataset that now stands. `waiting_pairs`: near pairs that nobody has decided about. `label_conflicts`: differences between the labels of a
-    removed copy and of the image that stays.
+    `kept`: in the dataset that now stands. `waiting_pairs`: near pairs that nobody has decided about.
+    `label_conflicts`: differences between the labels of a removed copy and of the image that stays.
     """
 
     image_root: str

@@ -21,6 +21,7 @@ from dedup_assets.core.images import SKETCH_SIZE
 from dedup_assets.core.sources.base import STORE_MARK
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.arrays import ArrayShelf
+from dedup_assets.core.storage.database import OpenFile
 from dedup_assets.core.storage.lease import Lease
 from dedup_assets.core.storage.migrate import bring_up_to_date
 from dedup_assets.core.storage.schema import Table
@@ -162,16 +163,13 @@ class Store:
                 self._create()
             elif not self.exists():
                 raise StoreError(f"there is no store at '{self.folder}'; run 'dedup-assets run IMAGES' first")
-            connection = self._open(write)
-            try:
+            with contextlib.closing(self._open(write)) as opened:
                 if write:
-                    bring_up_to_date(connection)
-                    connection.begin()
-                yield connection
+                    bring_up_to_date(opened.db)
+                    opened.db.begin()
+                yield opened.db
                 if write:
-                    connection.commit()
-            finally:
-                connection.close()
+                    opened.db.commit()
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
@@ -215,15 +213,15 @@ class Store:
             partial = self.folder / f"{STORE_MARK}.new"
             for leftover in (partial, partial.with_name(f"{partial.name}.wal")):
                 leftover.unlink(missing_ok=True)
-            with contextlib.closing(duckdb.connect(str(partial))) as db:
-                bring_up_to_date(db)
+            with contextlib.closing(OpenFile(partial, write=True)) as opened:
+                bring_up_to_date(opened.db)
             partial.replace(self.database)
 
-    def _open(self, write: bool) -> duckdb.DuckDBPyConnection:
+    def _open(self, write: bool) -> OpenFile:
         deadline, pause = time.monotonic() + _OPEN_SECONDS, 0.02
         while True:
             try:
-                return duckdb.connect(str(self.database), read_only=not write)
+                return OpenFile(self.database, write=write)
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 busy = any(words in str(error) for words in _BUSY)
                 if not busy or time.monotonic() > deadline:
