@@ -97,9 +97,34 @@ def test_other_opacity_is_another_picture(photo):
     assert compare_full(photo, opaque).distance <= SAME
 
 
-def test_hidden_colours_under_full_transparency_are_not_identical():
+def test_hidden_colours_under_full_transparency_are_another_picture(photo):
     first, second = (Image.new("RGBA", (20, 20), (*colour, 0)) for colour in ((255, 0, 0), (0, 0, 255)))
     assert not compare_full(first, second).identical
+    assert compare_full(first, second).distance > SAME
+    clear, other = photo.copy(), photo.transpose(Image.Transpose.ROTATE_180)
+    for picture in (clear, other):
+        picture.putalpha(0)
+    assert compare_full(clear, other).distance > SAME
+    assert compare_full(clear, clear.copy()).identical
+
+
+@pytest.mark.parametrize("scale", [1, 257])
+def test_what_8_bits_do_not_show_is_never_just_the_same(photo, scale):
+    grey = np.asarray(photo.convert("L")).astype(np.uint16) // 2
+    deep, other = (Image.fromarray(values * np.uint16(scale)) for values in (grey, grey[::-1].copy()))
+    assert deep.mode == "I;16"
+    assert compare_full(deep, deep.copy()).identical
+    for second in (other, Image.fromarray(grey.astype(np.uint8))):
+        assert compare_full(deep, second).distance > SAME
+        assert compare_full(second, deep).distance > SAME
+    floats = Image.fromarray(grey.astype(np.float32) / 100_000)
+    assert compare_full(floats, Image.fromarray(grey[::-1].astype(np.float32) / 100_000)).distance > SAME
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "CMYK", "LA"])
+def test_only_identical_pictures_are_at_no_distance(photo, mode):
+    grey = photo.convert("L").convert("RGB")
+    assert 0 < compare_full(grey, grey.convert(mode)).distance <= SAME
 
 
 def test_another_size_gives_no_verdict(photo):

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.scoring.keepers import KeeperPolicy, may_go, protected_levels, rank, split_of, why_kept
+from dedup_assets.core.scoring.keepers import (
+    KeeperPolicy,
+    check_protection,
+    may_go,
+    protected_levels,
+    rank,
+    split_of,
+    why_kept,
+)
 
 
 def images(*rows):
@@ -51,6 +59,23 @@ def test_a_reference_folder_comes_before_protected_splits():
 def test_a_reference_folder_lies_inside_the_image_folder(folder):
     with pytest.raises(SettingsError, match="name a folder inside the image folder"):
         KeeperPolicy(reference=(folder,))
+
+
+@pytest.mark.parametrize("folder", ["gold", "gold/", "./gold", "gold/.", "old/../gold"])
+def test_a_reference_folder_may_be_written_in_any_way(folder):
+    assert KeeperPolicy(reference=(folder,)).reference == ("gold",)
+
+
+def test_protection_that_no_image_has_is_refused():
+    frame = images({"image_id": "gold/a.jpg", "split": "Test"}, {"image_id": "golden/b.jpg"}).assign(content_id=["a", "b"])
+    check_protection(frame, KeeperPolicy(protect=("test",), reference=("gold",)))
+    check_protection(frame[:0], KeeperPolicy(protect=("test",), reference=("gold",)))
+    with pytest.raises(SettingsError, match="'tset', and no image is in it; the splits here are test"):
+        check_protection(frame, KeeperPolicy(protect=("tset",)))
+    with pytest.raises(SettingsError, match="no image here is in any split"):
+        check_protection(frame[1:], KeeperPolicy(protect=("test",)))
+    with pytest.raises(SettingsError, match="the folder 'Gold', and no readable image lies in it"):
+        check_protection(frame, KeeperPolicy(reference=("gold", "Gold")))
 
 
 def test_protected_images_go_only_for_stronger_ones():

@@ -14,11 +14,12 @@ from PIL import Image
 
 from dedup_assets.core.images import DEEP, as_rgb
 
-VERSION = "2"  # changes when an answer would
+VERSION = "3"  # changes when an answer would
 TINY_DISTANCE = 0.02  # vector distance up to which a pair of equal size is worth decoding in full
 
 _BORDER = 1e-4  # the distance that stands for 'just the same picture'
-_UNSEEN = 1e-6  # the distance of pictures that may differ below the 8 bits a channel that are compared
+_LEAST = 1e-6  # the distance of pictures that look the same in every block and are not identical
+_UNSEEN = 2e-4  # and of those that may differ in what 8 bits a channel do not show: more than 'just the same'
 _BLOCK = 16  # pixels a side
 _LIGHT_SHIFT = 2.5  # grey levels: what re-encoding may move the mean light of a block by
 _COLOUR_SHIFT = 4.5  # grey levels: the same for colour differences
@@ -31,8 +32,8 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FullSizeResult:
-    """`identical`: same mode, size and pixels. `distance`: 0 then; <= 0.0001 where the pictures are the same but for
-    their encoding, growing with the difference; None where the sizes differ, which says nothing."""
+    """`identical`: same mode, size and pixels. `distance`: 0 then and only then; <= 0.0001 where the pictures are the
+    same but for their encoding, growing with the difference; None where the sizes differ, which says nothing."""
 
     identical: bool
     distance: float | None
@@ -41,14 +42,34 @@ class FullSizeResult:
 def compare_full(first: Image.Image, second: Image.Image) -> FullSizeResult:
     """Compare two upright images in their original modes, pixel by pixel. Symmetric.
 
-    The distance is 0.0001 times the worst block's difference, in units of what re-encoding may do to such a block.
+    The distance is 0.0001 times the worst block's difference, in units of what re-encoding may do to such a block. It
+    is more than that where a picture holds more than 8 bits a channel, of which only 8 are compared, and where one that
+    is transparent hides colours that the other has not.
     """
     if first.size != second.size:
         return FullSizeResult(False, None)
-    if first.mode == second.mode and first.tobytes() == second.tobytes():
-        more = first.info.get(DEEP) or second.info.get(DEEP)
-        return FullSizeResult(False, _UNSEEN) if more else FullSizeResult(True, 0.0)
-    return FullSizeResult(False, min(1.0, _BORDER * _worst(_planes(first), _planes(second))))
+    shown_in_full = not (first.info.get(DEEP) or second.info.get(DEEP))
+    if shown_in_full and first.mode == second.mode and first.tobytes() == second.tobytes():
+        return FullSizeResult(True, 0.0)
+    worst = _worst(_planes(first), _planes(second))
+    if _may_hide_colours(first) or _may_hide_colours(second):
+        worst = max(worst, _worst(*(_planes(_bare(picture)) for picture in (first, second))))
+    least = _UNSEEN if _holds_more(first) or _holds_more(second) else _LEAST
+    return FullSizeResult(False, min(1.0, max(least, _BORDER * worst)))
+
+
+def _holds_more(image: Image.Image) -> bool:
+    """Whether it has more than the 8 bits a channel that are compared."""
+    return bool(image.info.get(DEEP)) or image.mode.startswith(("I", "F"))
+
+
+def _may_hide_colours(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "RGBa", "LA", "La")
+
+
+def _bare(image: Image.Image) -> Image.Image:
+    """As it is for those who leave opacity out."""
+    return image.convert("RGBA").convert("RGB") if _may_hide_colours(image) else image
 
 
 class _Planes(NamedTuple):

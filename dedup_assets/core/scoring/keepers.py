@@ -3,6 +3,7 @@
 Protection comes before all terms: reference folders first, then the protected splits in the order given.
 """
 
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,10 +36,15 @@ class KeeperPolicy:
             raise SettingsError(f"keeper_order has '{unknown[0]}'; it may hold {', '.join(TERMS)}")
         if "image_id" not in self.order:
             object.__setattr__(self, "order", (*self.order, "image_id"))
-        for folder in self.reference:
-            if not folder.strip("/") or folder.startswith("/") or ".." in folder.split("/"):
-                raise SettingsError(f"reference has '{folder}'; name a folder inside the image folder, as 'gold/2024'")
-        object.__setattr__(self, "reference", tuple(folder.strip("/") for folder in self.reference))
+        object.__setattr__(self, "reference", tuple(_inside(folder) for folder in self.reference))
+
+
+def _inside(folder: str) -> str:
+    """The folder as image ids begin with it."""
+    plain = posixpath.normpath(folder)
+    if plain in (".", "..") or plain.startswith(("/", "../")):
+        raise SettingsError(f"reference has '{folder}'; name a folder inside the image folder, as 'gold/2024'")
+    return plain
 
 
 def split_of(image_id: str) -> str | None:
@@ -70,10 +76,27 @@ def protected_levels(images: pd.DataFrame, policy: KeeperPolicy) -> dict[str, in
     return {str(ids[row]): int(level[row]) for row in np.flatnonzero(level < _UNPROTECTED).tolist()}
 
 
-def check_reference(images: pd.DataFrame, policy: KeeperPolicy) -> None:
-    """Raise ProtectedError where two images in reference folders are identical: one would have to go."""
-    if not policy.reference:
+def check_protection(images: pd.DataFrame, policy: KeeperPolicy) -> None:
+    """Raise where it cannot be given: SettingsError for a folder or split that no image is in, ProtectedError where two
+    images in reference folders are identical, one of which would have to go."""
+    if not len(images):
         return
+    splits = sorted(set(images["split"].dropna().str.lower()))
+    for split in policy.protect:
+        if split.lower() not in splits:
+            there = f"the splits here are {', '.join(splits)}" if splits else "no image here is in any split"
+            raise SettingsError(f"protect names the split '{split}', and no image is in it; {there}")
+    for folder in policy.reference:
+        if not images["image_id"].str.startswith(f"{folder}/").any():
+            raise SettingsError(
+                f"reference names the folder '{folder}', and no readable image lies in it; name it as it is called "
+                "inside the image folder, or leave it out"
+            )
+    if policy.reference:
+        _check_reference(images, policy)
+
+
+def _check_reference(images: pd.DataFrame, policy: KeeperPolicy) -> None:
     inside = images[protection(images, policy) == REFERENCE].sort_values("image_id")
     twice = inside[inside.duplicated("content_id", keep=False)]
     if len(twice):

@@ -12,6 +12,7 @@ from dedup_assets.core.labels.reading import FOLDER
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.scanning import finish, identify, known_rows, read_new
+from dedup_assets.core.scoring.keepers import check_protection
 from dedup_assets.core.steps.inputs import engine_of
 from dedup_assets.core.steps.record import RAW_IMAGES, StepSummary, note
 from dedup_assets.core.storage import schema
@@ -98,4 +99,5 @@ def scan_images(project: Project, run: Run) -> ScanSummary:
             tables = {schema.IMAGES: images, schema.FILE_FACTS: empty, **labels.tables}
             store.replace(tables, record, facts=labels.facts)
         forget_results(project.exchange, RAW_IMAGES)
+        check_protection(readable, project.keepers)  # scores need it, but are hours away
         return summary

@@ -12,7 +12,7 @@ from dedup_assets.core.detection.neighbours import nearest_among
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.scoring.keepers import check_reference, rank, why_kept
+from dedup_assets.core.scoring.keepers import check_protection, rank, why_kept
 from dedup_assets.core.scoring.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, score
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.inputs import engine_of, ids_at, readable, stored_vectors
@@ -46,7 +46,7 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
         if limit != json.loads(found.summary)["limit"]:
             find_neighbours(project, run, limit)
             (found,) = done(project, NEIGHBOURS)
-        check_reference(images, project.keepers)
+        check_protection(images, project.keepers)
         settings = {"thresholds": asdict(thresholds), "keepers": asdict(project.keepers)}
         version = version_of(settings, found.output_version, content_version(schema.IMAGES, images))
 
