@@ -96,9 +96,18 @@ def test_blank_lines_count_as_lines(read):
     assert [decision.line for decision in read("image_id,decision\n\na.jpg,keep\n,\n\nb.jpg,keep\n")] == [3, 6]
 
 
-def test_spaces_around_cells_and_capitals_in_words_do_not_matter(read):
-    (decision,) = read("image_id,decision\n a.jpg , KEEP\n")
-    assert (decision.image_id, decision.decision) == ("a.jpg", "keep")
+def test_spaces_around_cells_and_capitals_in_words_do_not_matter(bound):
+    (entry,) = bound("image_id,decision,duplicate_of\n a.jpg , REMOVE, b.jpg\n", library(a="1", b="2"))
+    assert (entry.decision.image_id, entry.decision.decision, entry.duplicate_of) == ("a.jpg", "remove", "b.jpg")
+    assert entry.image_ids == ("a.jpg",)
+
+
+def test_a_name_that_begins_with_a_space_is_meant_where_there_is_such_an_image(bound):
+    both = Library({"a.jpg": "1", " a.jpg": "2"}, frozenset({"a.jpg", " a.jpg"}))
+    (entry,) = bound('image_id,decision\n" a.jpg",discard\n', both)
+    assert entry.image_ids == (" a.jpg",)
+    gone = bound('image_id,decision\n" a.jpg",discard\n', library(a="1"), {(" a.jpg", "discard", ""): ("2", "")})
+    assert gone[0].image_ids == (), "the picture that was discarded is gone; the other was never decided on"
 
 
 def test_names_may_hold_any_letters(read):
@@ -112,6 +121,12 @@ def test_names_may_hold_any_letters(read):
 def test_a_missing_column_is_named(read, missing):
     with pytest.raises(DecisionError, match=f"no column '{missing}'"):
         read(HEADER.replace(missing + ",", "") + "x,y\n")
+
+
+@pytest.mark.parametrize("column", ["image_id", "decision"])
+def test_two_columns_of_one_name_are_refused(read, column):
+    with pytest.raises(DecisionError, match=f"two columns '{column}'"):
+        read(f"image_id,decision,{column}\na.jpg,keep,remove\n")
 
 
 def test_a_file_without_a_header_is_refused(read):

@@ -67,7 +67,9 @@ def test_a_reference_folder_may_be_written_in_any_way(folder):
 
 
 def test_protection_that_no_image_has_is_refused():
-    frame = images({"image_id": "gold/a.jpg", "split": "Test"}, {"image_id": "golden/b.jpg"}).assign(content_id=["a", "b"])
+    frame = images({"image_id": "gold/a.jpg", "split": "Test"}, {"image_id": "golden/b.jpg"}).assign(
+        content_id=["a", "b"]
+    )
     check_protection(frame, KeeperPolicy(protect=("test",), reference=("gold",)))
     check_protection(frame[:0], KeeperPolicy(protect=("test",), reference=("gold",)))
     with pytest.raises(SettingsError, match="'tset', and no image is in it; the splits here are test"):

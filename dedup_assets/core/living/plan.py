@@ -16,7 +16,7 @@ from dedup_assets.core.living.scratch import scratch_of
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.scoring.decisions import read_decisions
+from dedup_assets.core.scoring.decisions import named, read_decisions
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
 from dedup_assets.core.steps.record import summary_of, thresholds_of
@@ -180,8 +180,9 @@ def decision_counts(project: Project, reading: Store) -> dict[str, Any]:
     Raises DecisionError for a file that cannot be read.
     """
     said = read_decisions(project.decisions_file)
-    words = {(line.image_id, line.decision, line.duplicate_of) for line in said}
     rows = reading.read(schema.DECISIONS)[["image_id", "decision", "duplicate_of"]].fillna("")
+    known = {*rows["image_id"], *rows["duplicate_of"]}
+    words = {(line.image_id, line.decision, line.duplicate_of) for line in (named(line, known) for line in said)}
     applied = set(rows.itertuples(index=False, name=None))
     return {"decisions": len(said), "decisions_new": len(words - applied), "decisions_gone": len(applied - words)}
 

@@ -3,8 +3,8 @@
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dedup_assets.core.errors import DecisionError
@@ -12,6 +12,7 @@ from dedup_assets.core.errors import DecisionError
 KEEP, REMOVE, DISCARD, NOT_DUPLICATE = "keep", "remove", "discard", "not_duplicate"
 WORDS = (KEEP, REMOVE, DISCARD, NOT_DUPLICATE)
 COLUMNS = ("image_id", "decision", "duplicate_of", "content_hash", "reviewer", "decided_at", "note")
+_NAMES = ("image_id", "duplicate_of")
 _SHOWN_ERRORS = 10
 
 
@@ -94,6 +95,9 @@ def read_decisions(path: Path) -> list[Decision]:
         names = [name.strip() for name in rows.fieldnames or ()]
         if not names:
             return []
+        twice = [name for name in COLUMNS if names.count(name) > 1]
+        if twice:
+            raise DecisionError(f"{path} has two columns '{twice[0]}'; leave one of them out. Nothing was changed")
         missing = [name for name in COLUMNS[:2] if name not in names]
         if missing:
             raise DecisionError(
@@ -119,14 +123,17 @@ def bind(
     bound to before. Raises DecisionError for images nobody has ever seen and for contradictions, naming the lines.
     """
     bound, problems = [], []
-    for decision in decisions:
+    known = library.known_ids | {name for image_id, _, other in remembered for name in (image_id, other)}
+    for decision in (named(decision, known) for decision in decisions):
         key = (decision.image_id, decision.decision, decision.duplicate_of)
         before = remembered.get(key, ("", ""))
         content_hash = decision.content_hash or before[0] or library.hash_of.get(decision.image_id)
         other_hash = before[1] or library.hash_of.get(decision.duplicate_of)
         image_ids = library.find(decision.image_id, content_hash)
         others = library.find(decision.duplicate_of, other_hash) if decision.duplicate_of else ()
-        if not image_ids and not content_hash:
+        if decision.duplicate_of == decision.image_id:
+            problems.append((decision.line, _of_itself(decision)))
+        elif not image_ids and not content_hash:
             problems.append((decision.line, _unknown(decision.image_id, library)))
         elif decision.duplicate_of and not others and not other_hash:
             problems.append((decision.line, _unknown(decision.duplicate_of, library)))
@@ -145,8 +152,18 @@ def _bytes_of(path: Path) -> bytes | None:
 
 
 def _decision(line: int, row: Mapping[str | None, str | list[str] | None]) -> Decision:
-    cells = {name: str(row.get(name) or "").strip() for name in COLUMNS}
-    return Decision(line, **{**cells, "decision": cells["decision"].lower()})
+    written = {name: str(row.get(name) or "") for name in COLUMNS}
+    cells = {name: text.strip() for name, text in written.items()}
+    names = {name: written[name] for name in _NAMES if cells[name]}  # a file may be called so: see `named`
+    return Decision(line, **{**cells, **names, "decision": cells["decision"].lower()})
+
+
+def named(decision: Decision, known: Container[str]) -> Decision:
+    """The decision with spaces around its two names left out, but where an image is called just so."""
+    names = {name: getattr(decision, name) for name in _NAMES}
+    if all(text == text.strip() for text in names.values()):
+        return decision
+    return replace(decision, **{name: text if text in known else text.strip() for name, text in names.items()})
 
 
 def _problems(decision: Decision) -> list[tuple[int, str]]:
@@ -155,8 +172,12 @@ def _problems(decision: Decision) -> list[tuple[int, str]]:
     if decision.decision not in WORDS:
         return [(decision.line, f"unknown decision '{decision.decision}'; it may be {', '.join(WORDS)}")]
     if decision.duplicate_of == decision.image_id:
-        return [(decision.line, f"'{decision.image_id}' is called a duplicate of itself")]
+        return [(decision.line, _of_itself(decision))]
     return []
+
+
+def _of_itself(decision: Decision) -> str:
+    return f"'{decision.image_id}' is called a duplicate of itself"
 
 
 def _unknown(image_id: str, library: Library) -> str:
