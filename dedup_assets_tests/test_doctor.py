@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from dedup_assets.core.doctor.examine import WRONG, examine, prune_store, repair
+from dedup_assets.core.errors import StoreError
 from dedup_assets.core.lineage.versions import current_version
 from dedup_assets.core.run import Run
 from dedup_assets.core.storage import schema
@@ -112,6 +113,20 @@ def test_the_audit_survives_the_loss_of_the_database(ran):
     record = ran.store.read(schema.REMOVALS)
     ran.store.database.unlink()
     repair(ran.store, Run())
+    assert ran.store.read(schema.REMOVALS).to_csv() == record.to_csv()
+
+
+def test_a_lost_database_stops_a_run_with_what_brings_it_back(ran):
+    record, published = ran.store.read(schema.REMOVALS), current_set(ran.store)
+    ran.store.database.unlink()
+    with pytest.raises(StoreError, match=r"has lost its database .* doctor --repair .* rebuilds it"):
+        ran.run()
+    with pytest.raises(StoreError, match="has lost its database"):
+        ran.store.set_fact("a", "1")
+    assert not ran.store.exists()
+    assert current_set(ran.store) == published
+    repair(ran.store, Run())
+    ran.run()
     assert ran.store.read(schema.REMOVALS).to_csv() == record.to_csv()
 
 

@@ -37,5 +37,5 @@ def existing(store: Path | None) -> "Store":
 
     found = store_at(store)
     if not found.exists():
-        raise StoreError(f"there is no store at '{found.folder}'; run 'dedup-assets run IMAGES' first, or give --store")
+        raise StoreError(found.absence)
     return found

@@ -202,7 +202,7 @@ def remembered(store: Store) -> Project:
     """The project that last wrote to the store. Raises StoreError when none has."""
     said = store.fact(_FACT)
     if said is None:
-        raise StoreError(f"there is no store at '{store.folder}'; run 'dedup-assets run IMAGES' first")
+        raise StoreError(store.absence)
     values = json.loads(said)
     keepers, recipe, ray = values.pop("keepers"), values.pop("recipe"), values.pop("ray", {})
     images, decisions, annotations = (values.pop(name, None) for name in ("images", "decisions", "annotations"))

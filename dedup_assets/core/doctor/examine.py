@@ -100,6 +100,7 @@ def _database_from_published(store: Store) -> str:
     if store.exists():
         store.database.replace(aside)
     store.database.with_name(f"{store.database.name}.wal").unlink(missing_ok=True)
+    store.create()
     load_parquet(store, {table: folder / f"{table.name}.parquet" for table in PUBLISHED})
     return f"rebuilt the database from '{folder}'" + (f"; the broken one is '{aside.name}'" if aside.exists() else "")
 

@@ -159,10 +159,10 @@ class Store:
     @contextlib.contextmanager
     def _connected(self, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         with self.explained():
-            if write and not self.exists():
-                self._create()
+            if write and not self.exists() and not self._published():
+                self.create()
             elif not self.exists():
-                raise StoreError(f"there is no store at '{self.folder}'; run 'dedup-assets run IMAGES' first")
+                raise StoreError(self.absence)
             with contextlib.closing(self._open(write)) as opened:
                 if write:
                     bring_up_to_date(opened.db)
@@ -205,7 +205,22 @@ class Store:
             raise StoreError(f"the store '{self.folder}' is a file, not a folder; name another with --store")
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def _create(self) -> None:
+    @property
+    def absence(self) -> str:
+        """What to say and to do where there is no database."""
+        if self._published():
+            return (
+                f"the store '{self.folder}' has lost its database '{STORE_MARK}', and with it the audit record; "
+                f"'dedup-assets doctor --repair --store {self.folder}' rebuilds it from the published tables. To begin "
+                "anew, name another store"
+            )
+        return f"there is no store at '{self.folder}'; run 'dedup-assets run IMAGES' first, or give --store"
+
+    def _published(self) -> bool:
+        """Whether there are tables of an earlier run, from which the database can be rebuilt."""
+        return (self.folder / "published" / "current").is_dir()
+
+    def create(self) -> None:
         """The database, made under another name first, so that a killed run leaves it whole or not at all."""
         with self.exclusively():
             if self.exists():
