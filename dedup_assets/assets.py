@@ -69,6 +69,7 @@ def build_assets(
     """
     store = project.store
     resources = set(resource_keys)
+    defaults = {name: field.default_value for name, field in threshold_fields(thresholds).items()}
     on_ray = resources | ({ray_resource} if ray_resource and project.engine == RAY else set())
 
     def key(name: str) -> dg.AssetKey:
@@ -106,6 +107,9 @@ def build_assets(
             if on_notice:
                 on_notice(sentence)
 
+        config: Mapping[str, Any] = context.run.run_config
+        asked = config.get("ops", {}).get(key("uniqueness_scores").to_python_identifier(), {}).get("config", {})
+        thresholds_in(defaults | asked)  # what cannot be is told before the costly steps, not after them
         return Run(run_id=context.run.run_id, progress=_both(_logged(context), on_progress), say=say)
 
     with _without_beta_warnings():

@@ -176,6 +176,17 @@ def test_thresholds_out_of_order_fail_with_one_sentence(images, own_store):
     assert failure_of(result).startswith("duplicate_threshold (0.05) must be smaller than near_duplicate_threshold")
 
 
+@pytest.mark.parametrize("prefix", [None, "animals"])
+def test_thresholds_that_cannot_be_are_told_before_any_image_is_read(images, tmp_path, prefix):
+    defs = build_dedup_defs(images, tmp_path / "s", **({"key_prefix": prefix} if prefix else {}))
+    op = "uniqueness_scores" if prefix is None else f"{prefix}__uniqueness_scores"
+    job = defs.resolve_job_def("deduplicate" if prefix is None else f"{prefix}_deduplicate")
+    config = {**QUIET, "ops": {op: {"config": {"duplicate_threshold": 0.2}}}}
+    result = job.execute_in_process(instance=dg.DagsterInstance.ephemeral(), run_config=config, raise_on_error=False)
+    assert failure_of(result).startswith("duplicate_threshold (0.2) must be smaller than near_duplicate_threshold")
+    assert not Store(tmp_path / "s").exists()
+
+
 def test_a_missing_folder_fails_with_one_sentence(tmp_path):
     result = materialise(build_dedup_defs(tmp_path / "nowhere", tmp_path / "s"), raise_on_error=False)
     assert failure_of(result).startswith("the image folder")
