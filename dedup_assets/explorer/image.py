@@ -45,6 +45,7 @@ def image(request: Request) -> Response:
         why=_why(snapshot, row),
         similar=[(tile(snapshot, other, words), distance) for other, distance in others[:_SIMILAR_SHOWN]],
         more=max(len(others) - _SIMILAR_SHOWN, 0),
+        copies=int((snapshot.gallery.keeper == row).sum()),
         group=review.groups.group_of.get(row),
         leader=str(snapshot.gallery.ids[review.groups.group_of[row]]) if row in review.groups.group_of else None,
         history=history,

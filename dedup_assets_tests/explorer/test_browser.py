@@ -5,6 +5,7 @@ import io
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -247,6 +248,26 @@ def test_another_keeper_is_chosen_by_its_number(tab, store):
     tab.keyboard.press("Enter")
     wait_for_done(tab, 1)
     assert decisions(store) == {"train/2.png": "remove"}
+
+
+def test_a_duplicate_is_not_discarded_by_itself_and_its_keeper_names_what_goes_too(tab, store):
+    tab.goto(f"/image?{urlencode({'id': COPIES[0]})}")
+    sync_api.expect(tab.get_by_role("button", name="Keep", exact=True)).to_be_visible()
+    sync_api.expect(tab.get_by_role("button", name="Discard")).to_have_count(0)
+    scores = store.read(schema.SCORES).set_index("image_id")
+    keeper = scores.loc[COPIES[0], "keeper_id"]
+    copies = scores.index[scores["keeper_id"] == keeper]
+    tab.goto(f"/image?{urlencode({'id': keeper})}")
+    sync_api.expect(tab.get_by_text("Discard lets the picture go altogether")).to_be_visible()
+    tab.get_by_role("button", name="Discard").click()
+    tab.get_by_text("decided: discard", exact=True).wait_for()
+    assert decisions(store) == {keeper: "discard"}
+    summary = apply_decisions(remembered(store))
+    kept = Path(summary.folder, "manifest.csv").read_text()
+    assert not [name for name in (keeper, *copies) if name in kept]
+    tab.get_by_role("button", name="Undo").click()
+    sync_api.expect(tab.get_by_text("decided: discard", exact=True)).to_have_count(0)
+    assert decisions(store) == {}
 
 
 def test_skipping_and_arrows_move_without_deciding(tab, store):

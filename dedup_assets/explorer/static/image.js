@@ -5,16 +5,36 @@ import { watchRun } from "/static/run.js";
 import { reviewer } from "/static/shell.js";
 
 const decide = $("[data-decide]");
+
+async function asked(work) {
+  try {
+    await work();
+    watchRun();
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+function showDecision(word) {
+  const verdict = $("[data-verdict]");
+  const chip = $(".chip.decided", verdict) ?? verdict.appendChild(h("span", { class: "chip decided" }));
+  chip.textContent = `decided: ${word}`;
+  $("[data-undo]", decide).hidden = false;
+}
+
 for (const button of decide ? $$("[data-word]", decide) : []) {
-  button.addEventListener("click", async () => {
-    try {
-      await post("/api/decide", { images: [decide.dataset.image], decision: button.dataset.word, reviewer: reviewer() });
-      say(`Decided: ${button.dataset.word}. Apply decisions to change the dataset.`);
-      watchRun();
-    } catch (error) {
-      say(error.message, true);
-    }
-  });
+  button.addEventListener("click", () => asked(async () => {
+    await post("/api/decide", { images: [decide.dataset.image], decision: button.dataset.word, reviewer: reviewer() });
+    say(`Decided: ${button.dataset.word}. Apply decisions to change the dataset.`);
+    showDecision(button.dataset.word);
+  }));
+}
+
+if (decide) {
+  $("[data-undo]", decide).addEventListener("click", () => asked(async () => {
+    await post("/api/review/undo", { reviewer: reviewer() });
+    location.reload();
+  }));
 }
 
 const host = $("[data-resembling]");
