@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -130,7 +131,9 @@ def test_status_tells_what_the_store_holds(store):
     assert code == 0
     assert "kept" in out
     assert re.search(r"written +\d{4}-\d\d-\d\d \d\d:\d\d UTC", out)
-    assert json.loads(call("status", "--store", store, "--json")[1])["images"] == 51
+    told = json.loads(call("status", "--store", store, "--json")[1])
+    assert told["images"] == 51
+    assert datetime.fromisoformat(told["finished_at"]).utcoffset() == timedelta(0)
 
 
 def test_plan_tells_that_nothing_would_change_or_what(images, store):

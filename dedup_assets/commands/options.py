@@ -1,6 +1,7 @@
 """The options that several commands share, and the store they speak of."""
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,14 @@ JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def tell_json(answer: object) -> None:
-    """Print an answer as indented JSON; times become text."""
-    click.echo(json.dumps(answer, indent=2, default=str))
+    """Print an answer as indented JSON; times, which are in UTC, become ISO 8601."""
+    click.echo(json.dumps(answer, indent=2, default=_as_text))
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime) and value == value and value.tzinfo is None:  # a missing time equals nothing
+        return value.replace(tzinfo=timezone.utc).isoformat()
+    return str(value)
 
 
 def store_at(store: Path | None) -> "Store":

@@ -36,7 +36,7 @@ def history(image: str, store: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("before", metavar="VERSION")
-@click.argument("after", metavar="VERSION", required=False, default="current")
+@click.argument("after", metavar="[VERSION]", required=False, default="current")
 @click.option("--all", "show_all", is_flag=True, help=f"Name every image, not the first {_SHOWN} of each kind.")
 @STORE_OPTION
 @JSON_OPTION
