@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from dedup_assets.cli import cli
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.lineage.image_history import history
 from dedup_assets.core.lineage.versions import current_version, difference, version_called
@@ -128,6 +130,51 @@ def test_images_that_came_since_stay_in_the_tables_and_a_lost_keeper_keeps_its_c
     assert "80.png" in set(ran.store.read(schema.SCORES)["image_id"])
     assert "80.png" not in removed(ran)
     assert overview(ran.store).kept == kept, "what the dataset holds, without what came since"
+
+
+def test_a_copy_stays_where_another_picture_has_the_name_of_its_keeper_now(ran):
+    first = label(ran.run())
+    put(photo(80), ran.images / "001.png")
+    (ran.images / "000.png").unlink()
+    ran.run()
+    done = back(ran, first)
+    assert done.cannot_leave == ("z/copy.png",)
+    assert "z/copy.png" not in removed(ran)
+    assert (done.other_now, done.gone_now) == (("001.png",), ("000.png",))
+
+
+@pytest.mark.parametrize(
+    ("changed", "cannot_leave"), [("000.png", ("001.png", "z/copy.png")), ("001.png", ("z/copy.png",))]
+)
+def test_every_picture_on_the_way_to_the_one_that_stays_has_to_be_the_same(ran, changed, cannot_leave):
+    ran.decide("001.png,remove,000.png", "z/copy.png,remove,001.png")
+    first = label(ran.run())
+    ran.decide()
+    put(photo(80), ran.images / changed)
+    ran.run()
+    done = back(ran, first)
+    assert done.cannot_leave == cannot_leave
+    assert not removed(ran) & {changed, *cannot_leave}
+
+
+def test_a_keeper_saved_anew_without_a_loss_is_the_same_picture(ran):
+    first = label(ran.run())
+    put(photo(1), ran.images / "001.png", compress_level=0)
+    put(photo(80), ran.images / "80.png")
+    ran.run()
+    done = back(ran, first)
+    assert (done.cannot_leave, done.other_now, done.gone_now) == ((), (), ())
+    assert "z/copy.png" in removed(ran)
+
+
+def test_the_command_names_what_cannot_leave_and_what_differs(ran):
+    ran.run()
+    put(photo(80), ran.images / "001.png")
+    ran.run()
+    told = CliRunner().invoke(cli, ["rollback", "--store", str(ran.store.folder)])
+    assert told.exit_code == 0
+    assert "another picture now), so they are not removed: z/copy.png" in told.output
+    assert "1 images it kept show another picture now, or cannot be read: 001.png" in told.output
 
 
 def test_the_first_version_has_none_before_it(ran):

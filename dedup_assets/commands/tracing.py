@@ -2,6 +2,7 @@
 
 import getpass
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dedup_assets.core.living.rollback import RolledBack
 
 _SHOWN = 20
+_NAMED = 5
 
 
 @click.command()
@@ -82,6 +84,10 @@ def rollback(version: str, store: Path | None, as_json: bool) -> None:
         click.echo("\n".join(_rollback_lines(done, project.decisions_file)))
 
 
+def _some(images: Sequence[str]) -> str:
+    return ", ".join(images[:_NAMED]) + (", ..." if len(images) > _NAMED else "")
+
+
 def _history_lines(found: "ImageHistory") -> list[str]:
     from dedup_assets.core.lineage.run_links import link_to
 
@@ -122,9 +128,16 @@ def _rollback_lines(done: "RolledBack", decisions: Path) -> list[str]:
     ]
     if done.cannot_leave:
         lines.append(
-            f"{len(done.cannot_leave):,} images it left out have lost the image that stayed for them, so they are not "
-            f"removed: {', '.join(done.cannot_leave[:5])}"
+            f"{len(done.cannot_leave):,} images it left out have lost the image that stayed for them (it is gone, or "
+            f"another picture now), so they are not removed: {_some(done.cannot_leave)}"
         )
+    if done.other_now:
+        lines.append(
+            f"{len(done.other_now):,} images it kept show another picture now, or cannot be read: "
+            f"{_some(done.other_now)}"
+        )
+    if done.gone_now:
+        lines.append(f"{len(done.gone_now):,} images it kept are no longer in the folder: {_some(done.gone_now)}")
     if done.decisions_differ:
         then = f"; as it was then: {done.decisions_then}" if done.decisions_then else "; there was none then"
         lines.append(f"{decisions} was not changed and says something else now{then}")

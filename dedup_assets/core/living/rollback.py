@@ -1,7 +1,7 @@
 """Back to an earlier dataset version: its scores, its collection and its removals in force, from what is stored."""
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from dedup_assets.core.datasets import make_current
 from dedup_assets.core.errors import DecisionError, DedupError
 from dedup_assets.core.lineage.audit import Event, removal_rows, removals_after, unversioned, with_event
 from dedup_assets.core.lineage.run_links import ROLLBACK
+from dedup_assets.core.lineage.same_picture import THEN, still_shown
 from dedup_assets.core.lineage.versions import Version, current_version
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.scoring.collection import DISCARDED, Removal, collect, keeper_chain
@@ -33,8 +35,11 @@ from dedup_assets.core.storage.published import publish
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """What a rollback did. `cannot_leave`: images left out then whose keeper is gone now, so that they stay in the
-    tables; the dataset version itself is without them. `decisions_then`: the reviewed file as it was, if it was kept.
+    """What a rollback did. `decisions_then`: the reviewed file as it was, if it was kept.
+
+    `cannot_leave`: images left out then whose keeper is gone now, cannot be read or shows another picture, so that they
+    stay in the tables; the dataset version itself is without them. `other_now`: images of that version which show
+    another picture now or cannot be read; `gone_now`: those that are no longer in the folder.
     """
 
     before: str | None
@@ -44,6 +49,8 @@ class RolledBack:
     removed: int
     restored: int
     cannot_leave: tuple[str, ...]
+    other_now: tuple[str, ...]
+    gone_now: tuple[str, ...]
     decisions_differ: bool
     decisions_then: str | None
 
@@ -62,9 +69,13 @@ def roll_back(project: Project, version: Version, run: Run, done_by: str) -> Rol
             raise DedupError(f"{version.label} was put together by hand in the Explorer; no run can be gone back to")
         thresholds, embedder = Thresholds(**facts["thresholds"]), str(facts["embedder"])
         before, left_out = current_version(store), version.removed
+        kept = version.manifest.reindex(columns=THEN)
         steps.score_uniqueness(project, thresholds, run)
         images, record = store.read(schema.IMAGES), store.read(schema.REMOVALS)
-        removals, cannot_leave = _still_possible(_removals(left_out, record), left_out, images)
+        shown = still_shown(pd.concat([kept, left_out.reindex(columns=THEN)]), images)
+        removals, cannot_leave = _still_possible(_removals(left_out, record), left_out, images, shown)
+        present = among(kept["image_id"], images["image_id"])
+        other = present & ~among(kept["image_id"], shown)
         new = removal_rows(removals, images, thresholds, embedder, run)
         after, change = removals_after(record, new, images, run)
         fresh = unversioned(after, new["image_id"])
@@ -111,6 +122,8 @@ def roll_back(project: Project, version: Version, run: Run, done_by: str) -> Rol
         removed=change.added,
         restored=change.restored,
         cannot_leave=cannot_leave,
+        other_now=tuple(kept.loc[other, "image_id"].astype(str)),
+        gone_now=tuple(kept.loc[~present, "image_id"].astype(str)),
         decisions_differ=_bytes(then) != _bytes(project.decisions_file),
         decisions_then=str(then) if then.is_file() else None,
     )
@@ -139,17 +152,23 @@ def _removals(left_out: pd.DataFrame, record: pd.DataFrame) -> dict[str, Removal
 
 
 def _still_possible(
-    removals: Mapping[str, Removal], left_out: pd.DataFrame, images: pd.DataFrame
+    removals: Mapping[str, Removal], left_out: pd.DataFrame, images: pd.DataFrame, shown: Set[str]
 ) -> tuple[dict[str, Removal], tuple[str, ...]]:
-    """Those about pictures that are still there and lead to one that stays; and the pictures that have lost it."""
+    """Those about pictures that are still there and lead to one that stays; and the pictures that have lost it.
+
+    `shown`: the images that show what they showed then. Other files may have the names of keepers now.
+    """
     readable = images[images["status"] == "ok"]
     hash_of = dict(zip(readable["image_id"], readable["file_hash"], strict=True))
+    content = content_of(images)
     then = dict(zip(left_out["image_id"], left_out["file_hash"], strict=True))
     there = {image: removal for image, removal in removals.items() if hash_of.get(image) == then[image]}
 
     def ends_well(image: str) -> bool:
         last = keeper_chain(there, image)[-1]
-        return last.reason == DISCARDED or last.keeper_id in hash_of
+        if last.keeper_id is None:
+            return last.reason == DISCARDED
+        return last.keeper_id in shown or content.get(last.keeper_id) == content[last.image_id]
 
     possible = {image: removal for image, removal in there.items() if ends_well(image)}
     return possible, tuple(sorted(there.keys() - possible.keys()))
