@@ -93,6 +93,33 @@ def test_going_back_can_be_undone(widened):
     assert chain.store.read(schema.REMOVALS)["dataset_version"].notna().all()
 
 
+def test_going_back_to_a_dataset_of_another_name_can_be_undone_too(ran):
+    first = label(ran.run())
+    put(photo(80), ran.images / "80.png")
+    ran.settings["dataset_name"] = "second"
+    second = label(ran.run())
+    assert roll_back(ran.project, version_called(ran.store, "previous"), Run(), "Ann").after == first
+    with pytest.raises(DedupError, match="is the first dataset version"):
+        version_called(ran.store, "previous")
+    assert roll_back(ran.project, version_called(ran.store, "latest"), Run(), "Ann").after == second
+
+
+def test_the_version_before_is_one_of_the_same_name_before_the_first_of_a_name_what_stood_then(ran):
+    first = label(ran.run())
+    ran.settings["dataset_name"] = "second"
+    ran.run()
+    assert version_called(ran.store, "previous").label == first
+    ran.settings["dataset_name"] = "deduplicated"
+    put(photo(80), ran.images / "80.png")
+    third = label(ran.run())
+    assert version_called(ran.store, "previous").label == first
+    ran.settings["dataset_name"] = "second"
+    fourth = label(ran.run())
+    assert version_called(ran.store, "previous").name == "second"
+    assert [version_called(ran.store, said).label for said in ("latest", "current")] == [fourth, fourth]
+    assert third != first
+
+
 def test_decisions_are_the_persons_own_and_are_never_changed(ran):
     ran.run()
     ran.decide("000.png,discard,")

@@ -84,20 +84,21 @@ def current_version(store: Store) -> str | None:
 def version_called(store: Store, said: str) -> Version:
     """The version that a person named: the start of its digits, NAME/digits, or latest, previous or current.
 
-    `latest` is the one that a run wrote last, `current` the one that stands, `previous` the one that stood before it.
-    Raises DedupError naming what there is.
+    `latest` is the one that a run wrote last, under any name; `current` the one that stands; `previous` the one of its
+    name that stood before it, and before the first of a name what stood then. Raises DedupError naming what there is.
     """
-    order = _order(store)
+    order = _by_time(store)
     if not order:
         raise DedupError(f"no dataset version has been written to '{store.folder}' yet")
     if said in (LATEST, CURRENT):
         return _version(store, order[-1] if said == LATEST else current_version(store) or order[-1])
     if said == PREVIOUS:
         standing = current_version(store) or order[-1]
-        place = max((place for place, label in enumerate(order) if label == standing), default=len(order))
-        if place == 0:
+        mine = [label for label in order if label.partition("/")[0] == standing.partition("/")[0]]
+        before = _before(standing, mine) or _before(standing, order)
+        if before is None:
             raise DedupError(f"{standing} is the first dataset version; there is none before it")
-        return _version(store, order[place - 1])
+        return _version(store, before)
     fits = sorted({label for label in order if label.startswith(said) or label.partition("/")[2].startswith(said)})
     if len(fits) == 1:
         return _version(store, fits[0])
@@ -154,16 +155,18 @@ def _by_path(moved: list[Moved]) -> tuple[Moved, ...]:
     return tuple(sorted(moved, key=lambda one: one.image_id))
 
 
-def _order(store: Store) -> list[str]:
-    """The versions as runs made them stand, oldest first."""
+def _by_time(store: Store) -> list[str]:
+    """The versions as runs made them stand, oldest first; one that stood again is there again."""
     rows, events = store.read(schema.DATASETS), store.read(schema.EVENTS)
     runs = events[events["event"] == "run"]["dataset_version"].tolist()
     written = [f"{name}/{version}" for name, version in rows[["name", "version"]].itertuples(index=False)]
-    standing = current_version(store)
-    name = standing.partition("/")[0] if standing else ""
-    order = [label for label in written if label not in runs] + runs  # an older release noted no events
-    mine = [label for label in order if label.partition("/")[0] == name]
-    return [label for label in order if label not in mine] + mine
+    return [label for label in written if label not in runs] + runs  # an older release noted no events
+
+
+def _before(label: str, order: list[str]) -> str | None:
+    """What is in `order` before the last `label`; its end where it is not there."""
+    place = max((place for place, one in enumerate(order) if one == label), default=len(order))
+    return order[place - 1] if place else None
 
 
 def _version(store: Store, label: str) -> Version:
