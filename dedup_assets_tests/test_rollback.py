@@ -1,6 +1,7 @@
 """Going back to an earlier dataset version, what differs between two, and what happened to an image."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,59 @@ def test_why_follows_the_keepers_of_a_picture_that_left_the_folder(ran):
     told = explain(ran.store, "z/copy.png")
     assert (told.fate, told.survivor) == ("vanished", None)
     assert [entry.image_id for entry in told.chain] == ["z/copy.png", "001.png"]
+
+
+def without_the_copy(ran):
+    """The chain after its z/copy.png, removed for 001.png, has left the folder."""
+    (ran.images / "z" / "copy.png").unlink()
+    ran.run()
+    assert explain(ran.store, "z/copy.png").survivor == "001.png"
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_why_does_not_say_that_a_keeper_stays_which_shows_another_picture_now(ran, renamed):
+    without_the_copy(ran)
+    if renamed:
+        (ran.images / "000.png").rename(ran.images / "001.png")
+    else:
+        put(photo(80), ran.images / "001.png")
+    ran.run()
+    told = explain(ran.store, "z/copy.png")
+    assert (told.survivor, told.sentences[-1]) == (None, "001.png shows another picture now.")
+
+
+def test_why_does_not_say_that_a_keeper_stays_which_cannot_be_read_now(ran):
+    without_the_copy(ran)
+    (ran.images / "001.png").write_bytes(b"x")
+    ran.run()
+    told = explain(ran.store, "z/copy.png")
+    assert told.survivor is None
+    assert told.sentences[-1].startswith("001.png cannot be read now (unreadable: ")
+
+
+def test_why_says_that_a_keeper_stays_which_was_saved_anew_while_its_copy_was_there(ran):
+    put(photo(1), ran.images / "001.png", compress_level=0)
+    put(photo(80), ran.images / "80.png")
+    ran.run()
+    without_the_copy(ran)
+    shutil.rmtree(ran.store.datasets)
+    told = explain(ran.store, "z/copy.png")
+    assert told.survivor is None
+    assert told.sentences[-1] == "001.png was changed since, and no dataset version says what it showed then."
+
+
+def test_why_does_not_follow_another_picture_to_its_keeper(ran):
+    without_the_copy(ran)
+    put(photo(0), ran.images / "001.png")
+    ran.run()
+    assert "001.png" in removed(ran)
+    told = explain(ran.store, "z/copy.png")
+    assert [entry.image_id for entry in told.chain] == ["z/copy.png"]
+    assert told.survivor is None
+    (ran.images / "001.png").unlink()
+    ran.run()
+    told = explain(ran.store, "z/copy.png")
+    assert (told.survivor, told.sentences[-1]) == (None, "001.png showed another picture when it was last seen.")
 
 
 def test_a_run_can_be_looked_at_where_the_webserver_is_known(ran, monkeypatch):

@@ -1,5 +1,6 @@
 """The dataset versions of a store: naming one, and what differs between two."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +41,13 @@ class Version:
         rows = self._read("removed.parquet")
         return rows[rows["reason"] != _NOT_REMOVED].reset_index(drop=True)
 
-    def _read(self, name: str) -> pd.DataFrame:
+    def row_of(self, image_id: str, left_out: bool) -> pd.DataFrame:
+        """What the list of images left out, or the manifest, says of one image: a row or none."""
+        return self._read("removed.parquet" if left_out else "manifest.parquet", [("image_id", "==", image_id)])
+
+    def _read(self, name: str, only: list[tuple[str, str, str]] | None = None) -> pd.DataFrame:
         try:
-            return pd.read_parquet(self.folder / name)
+            return pd.read_parquet(self.folder / name, filters=only)
         except (OSError, ValueError) as error:
             raise DedupError(
                 f"'{self.folder / name}' of the dataset version {self.label} cannot be read; ask 'dedup-assets doctor'"
@@ -105,6 +110,15 @@ def version_called(store: Store, said: str) -> Version:
     what = f"{len(fits)} versions begin with '{said}'" if fits else f"there is no dataset version '{said}'"
     known = ", ".join(dict.fromkeys(reversed(fits or order)))
     raise DedupError(f"{what}; say one of {known}, or {LATEST}, {PREVIOUS} or {CURRENT}")
+
+
+def newest_first(store: Store) -> Iterator[Version]:
+    """The versions that are still on disk, each once."""
+    for label in dict.fromkeys(reversed(_by_time(store))):
+        name, _, version = label.partition("/")
+        folder = store.datasets / name / version
+        if folder.is_dir():
+            yield Version(name, version, folder)
 
 
 def difference(store: Store, before: Version, after: Version) -> Difference:

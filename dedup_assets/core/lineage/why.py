@@ -9,6 +9,7 @@ import pandas as pd
 
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.lineage.audit import in_force
+from dedup_assets.core.lineage.keeper_now import loss_of_keeper
 from dedup_assets.core.lineage.run_links import run_in_words
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
@@ -47,7 +48,8 @@ class Explanation:
     """`fate` is KEPT, REMOVED, UNREADABLE or VANISHED; `sentences` say it in words; the rest is for scripts.
 
     `chain`: the removals from this image to the survivor, its own first. `survivor`: the image that stays for it,
-    itself if it stays, None if the picture was discarded or cannot be read. `history`: earlier removals, oldest first.
+    itself if it stays, None if the picture was discarded, cannot be read or is lost. `history`: earlier removals,
+    oldest first.
     """
 
     image_id: str
@@ -71,7 +73,7 @@ def explain(store: Store, image: str) -> Explanation:
     rows = images[images["image_id"] == image_id]
     history = tuple(_removed(row) for row in removals[removals["image_id"] == image_id].to_dict("records"))
     if rows.empty:
-        return _explain_vanished(image_id, removals, history, frozenset(images["image_id"]))
+        return _explain_vanished(store, image_id, removals[in_force(removals)], history, images)
     if rows["status"].iloc[0] != "ok":
         status, error = rows["status"].iloc[0], rows["error"].iloc[0]
         sentence = f"{image_id} cannot be used ({status}: {error}). It is listed, never compared and never removed."
@@ -86,18 +88,27 @@ def explain(store: Store, image: str) -> Explanation:
 
 
 def _explain_vanished(
-    image_id: str, removals: pd.DataFrame, history: tuple[Removed, ...], there: frozenset[str]
+    store: Store, image_id: str, held: pd.DataFrame, history: tuple[Removed, ...], images: pd.DataFrame
 ) -> Explanation:
-    """What became of it, and of the images that stayed for it, each in turn, also where they left the folder since."""
-    rows = removals[in_force(removals)].to_dict("records")
-    chain = _chain(image_id, {row["image_id"]: _removed(row) for row in rows})
-    last = chain[-1].keeper_id if chain else None
+    """What became of it, and of the images that stayed for it, each in turn, as long as they show the same picture.
+
+    `held`: the removals in force, those of images that left the folder too.
+    """
+    chain: list[Removed] = []
+    step: str | None = image_id
+    loss = None
+    while step is not None and loss is None and len(chain) < len(held):
+        row = next(iter(held[held["image_id"] == step].to_dict("records")), None)
+        if row is None:
+            break
+        chain.append(_removed(row))
+        step = chain[-1].keeper_id
+        loss = None if step is None else loss_of_keeper(store, row, images, held)
+    survivor = step if chain and loss is None else None
     lines = [f"{image_id} is no longer in the image folder."]
     lines += [_told(entry) for entry in (history if not chain else (*history[:-1], *chain))]
-    if last is not None:
-        lines.append(f"{last} stays." if last in there else f"{last} is no longer in the image folder either.")
-    survivor = last if last in there else None
-    return Explanation(image_id, VANISHED, tuple(lines), survivor=survivor, chain=chain, history=history)
+    lines += [loss] if loss else [f"{survivor} stays."] if survivor else []
+    return Explanation(image_id, VANISHED, tuple(lines), survivor=survivor, chain=tuple(chain), history=history)
 
 
 def _chain(image_id: str, by_image: dict[str, Removed]) -> tuple[Removed, ...]:
