@@ -4,13 +4,17 @@ import hashlib
 import random
 
 import pytest
+from click.testing import CliRunner
 
-from dedup_assets.core.errors import NoImagesError
+from dedup_assets.cli import cli
+from dedup_assets.core.errors import LabelError, NoImagesError
 from dedup_assets.core.living.plan import full_plan, quick_plan
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import chain_in, removed
+from dedup_assets_tests.explorer.support import altered, scene
+from dedup_assets_tests.labels.test_conflicts import pair_of
 from dedup_assets_tests.pictures import photo, put, put_photos
 
 
@@ -114,6 +118,86 @@ def test_decisions_that_would_stop_a_run_are_the_problem_that_the_plan_names(ran
     assert plan.outcome is None
     ran.decide("nobody.png,keep,")
     assert "unknown image 'nobody.png'" in plan_of(ran).problem
+
+
+@pytest.mark.parametrize("something_to_read", [False, True])
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (["nobody.png,keep,"], "line 2: unknown image 'nobody.png'"),
+        (["000.png,keep,", "001.png,remove,nobody.png"], "line 3: unknown image 'nobody.png'"),
+        (["004.png,keep,"], "line 2: unknown image '004.png'"),
+    ],
+)
+def test_a_quick_plan_stops_where_the_full_one_does(ran, lines, problem, something_to_read):
+    (ran.images / "004.png").unlink()
+    if something_to_read:
+        put(photo(70), ran.images / "70.png")
+    ran.decide(*lines)
+    assert problem in quick_plan(ran.project).problem
+    assert plan_of(ran).problem == quick_plan(ran.project).problem
+
+
+def test_a_quick_plan_stops_at_decisions_that_contradict_each_other(ran):
+    ran.decide("000.png,keep,", "000.png,discard,")
+    assert "line 3: '000.png' is to 'discard', but line 2 says 'keep'" in quick_plan(ran.project).problem
+
+
+def test_a_quick_plan_leaves_open_what_files_that_are_not_read_yet_may_hold(ran):
+    hash_of_0 = hashlib.sha256((ran.images / "000.png").read_bytes()).hexdigest()
+    ran.decide("001.png,keep,")
+    ran.run()
+    (ran.images / "000.png").rename(ran.images / "a.png")
+    (ran.images / "001.png").rename(ran.images / "b.png")
+    put(photo(70), ran.images / "70.png")
+    put(photo(71), ran.images / "002.png")
+    ran.store.decisions_file.write_text(
+        "image_id,decision,duplicate_of,content_hash\n"
+        f"000.png,discard,,{hash_of_0}\n001.png,keep,,\n70.png,keep,,\n002.png,keep,,\n"
+    )
+    assert quick_plan(ran.project).problem is None
+    assert plan_of(ran).problem is None
+
+
+def test_labels_of_duplicates_that_differ_stop_the_plan_where_they_stop_a_run(tmp_path):
+    chain = chain_in(tmp_path, labels="conflict")
+    pair_of(chain.images)
+    problem = plan_of(chain).problem
+    assert "the labels of 1 removed images differ" in problem
+    with pytest.raises(LabelError) as stopped:
+        chain.run()
+    assert str(stopped.value) == problem
+    chain.settings["labels"] = "keeper"
+    assert plan_of(chain).problem is None
+
+
+def test_a_picture_in_two_splits_stops_the_plan_where_it_stops_a_run(tmp_path):
+    chain = chain_in(tmp_path, leakage="block")
+    put(scene(2), chain.images / "train" / "b.png")
+    put(altered(2), chain.images / "test" / "b.png")
+    problem = plan_of(chain).problem
+    assert "1 of them left in the dataset" in problem
+    assert "first 'test/b.png' and 'train/b.png'" in problem
+    chain.settings["leakage"] = "warn"
+    assert plan_of(chain).problem is None
+    chain.settings["leakage"] = "block"
+    chain.decide("train/b.png,remove,test/b.png")
+    assert plan_of(chain).outcome.kept == 1
+
+
+def test_two_reference_images_that_are_identical_are_the_problem_that_the_plan_names(ran):
+    put(photo(0), ran.images / "gold" / "a.png")
+    put(photo(0), ran.images / "gold" / "b.png")
+    ran.settings["reference"] = ["gold"]
+    assert "'gold/a.png' and 'gold/b.png' are identical" in plan_of(ran).problem
+
+
+def test_the_command_says_that_a_run_would_stop_and_exits_with_1(ran):
+    ran.decide("nobody.png,keep,")
+    for more in ([], ["--quick"]):
+        told = CliRunner().invoke(cli, ["plan", "--store", str(ran.store.folder), *more])
+        assert told.exit_code == 1
+        assert "A run would stop, and change nothing: decisions.csv line 2: unknown image" in told.output
 
 
 def test_a_quick_plan_opens_no_image(ran, monkeypatch):

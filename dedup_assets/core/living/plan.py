@@ -8,17 +8,19 @@ import pandas as pd
 
 from dedup_assets.core import steps
 from dedup_assets.core.datasets import version_of_lists
-from dedup_assets.core.errors import DecisionError, NoImagesError
+from dedup_assets.core.errors import DecisionError, LabelError, NoImagesError, ProtectedError
 from dedup_assets.core.lineage.audit import in_force
 from dedup_assets.core.lineage.grounds import why_back
-from dedup_assets.core.living.folder_changes import FolderChanges, between, since_last_scan
+from dedup_assets.core.living.decisions_now import check_decisions, words_applied, words_of
+from dedup_assets.core.living.folder_changes import FolderChanges, between, compared
 from dedup_assets.core.living.scratch import scratch_of
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.scoring.decisions import named, read_decisions
+from dedup_assets.core.scoring.leakage import leakage
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
+from dedup_assets.core.steps.deduplicated_dataset import check_conflicts, dataset_rows
 from dedup_assets.core.steps.record import summary_of, thresholds_of
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.published import for_reading
@@ -96,14 +98,21 @@ class Plan:
 
 
 def quick_plan(project: Project, thresholds: Thresholds | None = None) -> Plan:
-    """The changes of the folder and of the reviewed file, without opening an image; no outcome."""
+    """The changes of the folder and of the reviewed file, without opening an image; no outcome.
+
+    Decisions that a run would stop at are its `problem`, as far as they can be told without the pictures.
+    """
     reading = for_reading(project.store)
-    files, to_read = since_last_scan(project, reading)
+    images = reading.read(schema.IMAGES)
+    files, to_read = compared(project.images.listing(), images, project.max_pixels)
     plan = _without_outcome(project, reading, files, to_read, thresholds)
     try:
-        return replace(plan, **decision_counts(project, reading))
+        plan = replace(plan, **decision_counts(project, reading))
+        if plan.decisions_new or (plan.decisions and files.vanished):
+            check_decisions(project, reading, images, files, to_read)
     except DecisionError as error:
         return replace(plan, problem=str(error))
+    return plan
 
 
 def full_plan(project: Project, run: Run, thresholds: Thresholds | None = None) -> Plan:
@@ -122,8 +131,11 @@ def full_plan(project: Project, run: Run, thresholds: Thresholds | None = None) 
             steps.find_neighbours(trial, run)
             steps.score_uniqueness(trial, plan.thresholds, run)
             collected = steps.collect_duplicates(trial, run)
-        except (DecisionError, NoImagesError) as error:
+            check_conflicts(trial)
+        except (DecisionError, NoImagesError, LabelError, ProtectedError) as error:
             return replace(plan, problem=str(error))
+        if leak := _blocking_leak(trial):
+            return replace(plan, problem=leak)
         after = {table: trial.store.read(table) for table in (schema.IMAGES, schema.REMOVALS)}
         rows = dataset_rows(trial)
         lost = trial.store.read(schema.DECISIONS, "applies_to = 0")
@@ -147,6 +159,18 @@ def full_plan(project: Project, run: Run, thresholds: Thresholds | None = None) 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
     """The plan as plain values, for scripts."""
     return asdict(plan) | {"changes_nothing": plan.changes_nothing}
+
+
+def _blocking_leak(project: Project) -> str | None:
+    """What the check no_picture_in_two_splits would stop a run with; None where it would pass, or only warn."""
+    found = leakage(project.store) if project.leakage == "block" else None
+    if found is None or not found.left:
+        return None
+    first = found.leaks[0]
+    return (
+        f"{found.sentence}, first '{first.image_a}' and '{first.image_b}'; decide which of them leave, or set leakage "
+        "to 'warn'. The dataset was not written"
+    )
 
 
 def _without_outcome(
@@ -180,10 +204,9 @@ def decision_counts(project: Project, reading: Store) -> dict[str, Any]:
     Raises DecisionError for a file that cannot be read.
     """
     said = read_decisions(project.decisions_file)
-    rows = reading.read(schema.DECISIONS)[["image_id", "decision", "duplicate_of"]].fillna("")
-    known = {*rows["image_id"], *rows["duplicate_of"]}
-    words = {(line.image_id, line.decision, line.duplicate_of) for line in (named(line, known) for line in said)}
-    applied = set(rows.itertuples(index=False, name=None))
+    applied = words_applied(reading)
+    known = {name for image_id, _, other in applied for name in (image_id, other)}
+    words = {words_of(named(line, known)) for line in said}
     return {"decisions": len(said), "decisions_new": len(words - applied), "decisions_gone": len(applied - words)}
 
 
