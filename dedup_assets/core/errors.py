@@ -33,6 +33,10 @@ class NoSurvivorError(DecisionError):
     """Decisions would remove every copy of a picture."""
 
 
+class DecidedError(DedupError):
+    """Another decision about the same images stands already; nothing was changed."""
+
+
 class EmbedderError(DedupError):
     """An embedder is unknown, or its weights cannot be had."""
 

@@ -6,12 +6,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.errors import DecidedError, DecisionError
 from dedup_assets.core.exploring.decision_file import DecisionFile
 from dedup_assets.core.exploring.review import GroupState, Review, Suggestion
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.explorer.pages import page
-from dedup_assets.explorer.requests import Body, number, number_in, text_in, writes
+from dedup_assets.explorer.requests import Body, number, number_in, text_in, texts_in, writes
 from dedup_assets.explorer.state import Explorer, explorer_of
 from dedup_assets.explorer.tiles import tile
 
@@ -48,15 +48,28 @@ def group(request: Request) -> Response:
 
 
 def decide(explorer: Explorer, body: Body) -> object:
-    """Write what an action on a group means; the group after it, and how many wait."""
+    """Write what an action on a group means; the group after it, and how many wait.
+
+    `seen` is the mark of the group that the page showed. Raises DecidedError, nothing written, when other decisions
+    stand by now; one that says the same changes nothing and is no error.
+    """
     snapshot = explorer.snapshot()
-    found = explorer.review(snapshot)
-    leader = _leader(snapshot, found, text_in(body, "group"))
-    row = snapshot.gallery.row_of.get(text_in(body, "image", ""), leader)
-    keeper = snapshot.gallery.row_of.get(text_in(body, "keeper", ""))
-    lines = found.decide(leader, text_in(body, "action"), row, keeper)
-    if lines:
-        found = explorer.record(snapshot, lines, [leader], text_in(body, "reviewer", ""))
+    row_of = snapshot.gallery.row_of
+    with explorer.deciding:
+        found = explorer.review(snapshot)
+        if found.error:
+            raise DecisionError(found.error)
+        leader = _leader(snapshot, found, text_in(body, "group"))
+        row, keeper = row_of.get(text_in(body, "image", ""), leader), row_of.get(text_in(body, "keeper", ""))
+        removes = (
+            [row_of[image] for image in texts_in(body, "removes") if image in row_of] if "removes" in body else None
+        )
+        action, mark = text_in(body, "action"), found.mark(leader)
+        lines = found.decide(leader, action, row, keeper)
+        if lines and text_in(body, "seen", mark) == mark:
+            found = explorer.record(snapshot, lines, [leader], text_in(body, "reviewer", ""))
+        elif not found.stands(leader, action, row, keeper, removes):
+            raise DecidedError(found.refusal(leader, row))
     return {"group": _described(snapshot, found, leader, None), **_progress(found)}
 
 
@@ -117,6 +130,7 @@ def _described(snapshot: Snapshot, review: Review, leader: int, keeper: int | No
     plan = review.suggest(state, keeper)
     return {
         "id": str(ids[leader]),
+        "seen": review.mark(leader),
         "members": [_member(snapshot, state, row, words) for row in members],
         "pairs": [[members.index(a), members.index(b), distance] for a, b, distance in state.group.pairs],
         "waits": [[members.index(a), members.index(b)] for a, b, _ in state.waiting],

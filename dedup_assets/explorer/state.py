@@ -42,6 +42,7 @@ class Explorer:
         self.token = secrets.token_urlsafe(24)
         self.user = _user()
         self.writing_dataset = threading.Lock()
+        self.deciding = threading.Lock()
         self.job = Job(store, "dedup_assets.explorer.apply", "run")
         self.foreseen = Job(store, "dedup_assets.explorer.foresee", "plan")
         self._lock = threading.Lock()

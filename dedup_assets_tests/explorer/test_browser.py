@@ -295,6 +295,20 @@ def test_refusing_to_remove_the_last_one_is_told(tab, store):
     assert decisions(store) == {"test/2_again.png": "remove"}
 
 
+def test_a_second_tab_is_told_of_the_first_ones_decision_and_shows_the_group_again(tab, store):
+    tab.goto("/review?group=train/2.png")
+    tab.get_by_text("Suggested: keep").wait_for()
+    other = tab.context.new_page()
+    other.goto("/review?group=train/2.png")
+    other.get_by_text("Suggested: keep").wait_for()
+    other.keyboard.press("Enter")
+    wait_for_done(other, 1)
+    tab.keyboard.press("n")
+    tab.get_by_text("decided to remove 'test/2_again.png' in favour of 'train/2.png'").wait_for()
+    tab.get_by_text("This group is decided.").wait_for()
+    assert decisions(store) == {"test/2_again.png": "remove"}
+
+
 def test_flicker_swipe_and_difference_compare_two_pictures(tab):
     tab.goto("/review?group=train/2.png")
     tab.wait_for_selector(".side .pane")

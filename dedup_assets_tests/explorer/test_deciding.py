@@ -26,9 +26,13 @@ def rows(store):
         return list(csv.DictReader(file))
 
 
-def decide(page, group, action, image=None, keeper="", reviewer="ann"):
+def decide(page, group, action, image=None, keeper="", reviewer="ann", **more):
     body = {"group": group, "action": action, "image": image or group, "keeper": keeper, "reviewer": reviewer}
-    return page.post("/api/review/decide", **body)
+    return page.post("/api/review/decide", **body, **more)
+
+
+def said(store):
+    return [(row["image_id"], row["decision"], row["duplicate_of"], row["reviewer"]) for row in rows(store)]
 
 
 # ---- the file
@@ -164,6 +168,74 @@ def test_removing_the_last_of_a_group_is_refused_with_a_sentence(page, store):
     assert answer.status_code in (400, 409)
     assert "would leave no copy" in answer.json()["error"]
     assert len(rows(store)) == 1
+
+
+BY_ANN = {
+    "accept": ("test/2_again.png", "remove", "train/2.png", "ann"),
+    "remove": ("test/2_again.png", "remove", "train/2.png", "ann"),
+    "keep": ("test/2_again.png", "keep", "", "ann"),
+    "discard": ("test/2_again.png", "discard", "", "ann"),
+    "not_duplicate": ("test/2_again.png", "not_duplicate", "train/2.png", "ann"),
+}
+OPPOSITE = [
+    *(("accept", other) for other in ("not_duplicate", "keep", "discard")),
+    *(("not_duplicate", other) for other in ("accept", "remove", "keep", "discard")),
+    *(("discard", other) for other in ("accept", "keep", "not_duplicate")),
+]
+
+
+def from_two_tabs(page, first, second):
+    """Both show the group as it was at first; the two answers."""
+    shown = page.get("/api/review/group", id="train/2.png").json()
+    seen = {"seen": shown["seen"], "removes": list(shown["plan"])}
+    by_ann = decide(page, "train/2.png", first, "test/2_again.png", "train/2.png", "ann", **seen)
+    return by_ann, decide(page, "train/2.png", second, "test/2_again.png", "train/2.png", "bob", **seen)
+
+
+@pytest.mark.parametrize(("first", "second"), OPPOSITE)
+def test_the_other_decision_of_a_second_reviewer_is_refused_and_names_the_first(page, store, first, second):
+    by_ann, by_bob = from_two_tabs(page, first, second)
+    assert (by_ann.status_code, by_bob.status_code) == (200, 409)
+    assert by_bob.json()["error"].startswith("ann decided to ")
+    assert "'test/2_again.png'" in by_bob.json()["error"]
+    assert said(store) == [BY_ANN[first]]
+
+
+@pytest.mark.parametrize("action", BY_ANN)
+def test_the_same_decision_of_a_second_reviewer_is_harmless(page, store, action):
+    assert [answer.status_code for answer in from_two_tabs(page, action, action)] == [200, 200]
+    assert said(store) == [BY_ANN[action]]
+
+
+def test_a_decision_that_finds_nothing_waiting_is_not_taken_for_done(page, store):
+    decide(page, "train/2.png", "accept")
+    again = decide(page, "train/2.png", "not_duplicate", reviewer="bob")
+    assert again.status_code == 409
+    assert "ann decided to remove 'test/2_again.png' in favour of 'train/2.png'" in again.json()["error"]
+
+
+def test_whoever_has_seen_the_standing_decision_may_overrule_it(page, store):
+    decide(page, "train/2.png", "accept")
+    seen = page.get("/api/review/group", id="train/2.png").json()["seen"]
+    assert decide(page, "train/2.png", "keep", "test/2_again.png", reviewer="bob", seen=seen).status_code == 200
+    assert said(store) == [("test/2_again.png", "keep", "", "bob")]
+
+
+def test_a_decision_upon_one_that_was_taken_back_is_refused(page, store):
+    decide(page, "train/2.png", "accept")
+    seen = page.get("/api/review/group", id="train/2.png").json()["seen"]
+    page.post("/api/review/undo", reviewer="ann")
+    answer = decide(page, "train/2.png", "keep", "test/2_again.png", reviewer="bob", seen=seen)
+    assert "taken back" in answer.json()["error"]
+    assert rows(store) == []
+
+
+def test_accepting_is_refused_where_a_part_of_what_was_shown_was_decided_otherwise(page, store):
+    shown = page.get("/api/review/group", id="train/3.png").json()
+    decide(page, "train/3.png", "not_duplicate", "test/3_small.png")
+    seen = {"seen": shown["seen"], "removes": list(shown["plan"])}
+    assert decide(page, "train/3.png", "accept", keeper="train/3.png", reviewer="bob", **seen).status_code == 409
+    assert {row["decision"] for row in rows(store)} == {"not_duplicate"}
 
 
 def test_undo_brings_the_group_back(page, store):

@@ -1,5 +1,6 @@
 """Near-duplicate groups as a person goes through them: what waits, what was said, who is suggested to stay."""
 
+from collections.abc import Collection as Several
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from dedup_assets.core.errors import DecisionError
 from dedup_assets.core.exploring.decision_file import NewDecision
 from dedup_assets.core.exploring.groups import Group, Groups
 from dedup_assets.core.exploring.snapshot import Snapshot
+from dedup_assets.core.exploring.standing import in_words, mark_of
 from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPair, Removal, collect
 from dedup_assets.core.scoring.decisions import (
     DISCARD,
@@ -82,7 +84,7 @@ class Review:
         """One group as decided so far."""
         group, said = self.groups.by_leader[leader], self._said.get(leader, [])
         if not said:
-            return GroupState(group, group.pairs, {}, frozenset(), frozenset())
+            return _untouched(group)
         key = (leader, tuple((entry.decision.decision, entry.image_ids, entry.duplicate_of) for entry in said))
         if key not in self._known:
             self._known[key] = self._decided(group, said)
@@ -130,6 +132,43 @@ class Review:
         if action in (KEEP, DISCARD):
             return [self._line(row, action)]
         raise DecisionError(f"unknown action '{action}'; it may be {', '.join(ACTIONS)}")
+
+    def mark(self, leader: int) -> str:
+        """Changes when other decisions stand about the group."""
+        return mark_of(self.said(leader))
+
+    def said(self, leader: int) -> Sequence[BoundDecision]:
+        """The decisions about the group, as they stand in the file."""
+        return self._said.get(leader, [])
+
+    def stands(self, leader: int, action: str, row: int, keeper: int | None, removes: Several[int] | None) -> bool:
+        """Whether what an action means is decided already. `removes`: whom accepting was to remove, if that is known,
+        else whom it would remove had nothing been decided."""
+        state = self.state(leader)
+        if action == KEEP:
+            return row in state.kept
+        if action == DISCARD:
+            return state.removed.get(row) == -1
+        if action == NOT_DUPLICATE:
+            settled = row not in state.removed and not any(row in pair for pair in state.waiting)
+            apart = (entry for entry in self.said(leader) if entry.decision.decision == NOT_DUPLICATE)
+            image = str(self.groups.gallery.ids[row])
+            return settled and any(image in (*entry.image_ids, entry.duplicate_of) for entry in apart)
+        if action == ACCEPT and removes is None:
+            removes = [suggestion.row for suggestion in self.suggest(_untouched(state.group), keeper)]
+        going = (removes or ()) if action == ACCEPT else (row,)
+        keeper_left = keeper in going or keeper not in state.removed
+        return not going or (keeper_left and all(state.removed.get(gone, -1) >= 0 for gone in going))
+
+    def refusal(self, leader: int, row: int) -> str:
+        """The sentence for an action that the decisions that stand leave no room for, or that did not know of them."""
+        standing = in_words(self.said(leader), str(self.groups.gallery.ids[row]))
+        if not standing:
+            return "the decisions about this group were taken back meanwhile; look at it again. Nothing was changed"
+        return (
+            f"{standing}. Nothing was changed; look at the group again, and keep (k), remove (r) or discard (d) "
+            "an image to overrule that"
+        )
 
     def lines(self, suggestions: Iterable[Suggestion]) -> list[NewDecision]:
         """Suggestions as lines of the decisions file."""
@@ -205,3 +244,7 @@ class Review:
         ]
         near = [NearPair(str(gallery.ids[a]), str(gallery.ids[b]), distance) for a, b, distance in group.pairs]
         return collect(automatic, near, said, content, self.groups.protected)
+
+
+def _untouched(group: Group) -> GroupState:
+    return GroupState(group, group.pairs, {}, frozenset(), frozenset())

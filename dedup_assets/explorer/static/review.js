@@ -174,7 +174,7 @@ async function chooseKeeper(at) {
 function decide(action) {
   if (!group || !outbox.idle) return;
   const image = group.members[framed].id;
-  outbox.add("/api/review/decide", { group: group.id, action, image, keeper: chosenKeeper().id, reviewer: reviewer() });
+  outbox.add("/api/review/decide", { group: group.id, action, image, keeper: chosenKeeper().id, removes: Object.keys(group.plan), seen: group.seen, reviewer: reviewer() });
 }
 
 function settled(answer, { path }) {
@@ -206,8 +206,11 @@ async function reload(id) {
   say("Undone.");
 }
 
+// What stands may be another decision than the one shown: the group is shown again as it is now.
 function refused(error) {
   say(error.message, true);
+  details.clear();
+  load().catch(() => {});
 }
 
 const actions = {
