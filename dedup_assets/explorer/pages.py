@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from dedup_assets import __version__
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.exploring.identity import identity
 from dedup_assets.explorer.state import explorer_of
 
 _HERE = Path(__file__).parent
@@ -40,6 +41,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: object
         token=explorer.token,
         user=explorer.user,
         store=explorer.store.folder,
+        identity=identity(explorer.store),
         version=__version__,
         waiting=waiting,
         **values,

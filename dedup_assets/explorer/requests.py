@@ -11,9 +11,12 @@ from starlette.responses import JSONResponse, Response
 
 from dedup_assets.core.errors import DedupError, SettingsError
 from dedup_assets.core.exploring.browse import View
+from dedup_assets.core.exploring.identity import identity
+from dedup_assets.explorer.security import STORE_HEADER
 from dedup_assets.explorer.state import Explorer, explorer_of
 
 _LARGEST_BODY_BYTES = 16 << 20
+_OTHER_STORE = 412
 
 Body = Mapping[str, object]
 
@@ -77,9 +80,19 @@ def number_in(body: Body, name: str) -> float:
 
 
 def writes(handle: Callable[[Explorer, Body], object]) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that takes a JSON object and answers with one; a DedupError becomes its sentence."""
+    """An endpoint that takes a JSON object and answers with one; a DedupError becomes its sentence.
+
+    A request must name the store that its page showed, and is refused where that is not the one served.
+    """
 
     async def endpoint(request: Request) -> Response:
+        explorer = explorer_of(request)
+        if request.headers.get(STORE_HEADER, "") != identity(explorer.store):
+            sentence = (
+                f"this page is of another store than '{explorer.store.folder}', which the Explorer at this address "
+                "shows now; nothing was changed. Reload the page"
+            )
+            return JSONResponse({"error": sentence}, _OTHER_STORE)
         data = bytearray()
         async for part in request.stream():
             data += part
@@ -89,7 +102,7 @@ def writes(handle: Callable[[Explorer, Body], object]) -> Callable[[Request], Aw
             body = json.loads(bytes(data) or b"{}")
             if not isinstance(body, dict):
                 raise SettingsError("the request must be a JSON object")
-            return JSONResponse(await run_in_threadpool(handle, explorer_of(request), body))
+            return JSONResponse(await run_in_threadpool(handle, explorer, body))
         except ValueError as error:
             sentence = str(error) if isinstance(error, DedupError) else "the request is not JSON"
             return JSONResponse({"error": sentence}, 400)

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TOKEN_HEADER = "x-dedup-token"
+STORE_HEADER = "x-dedup-store"
 _READS = ("GET", "HEAD")
 _HEADERS = {
     "content-security-policy": (

@@ -12,6 +12,7 @@ import uvicorn
 from PIL import Image
 from starlette.testclient import TestClient
 
+from dedup_assets.core.exploring.identity import identity
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
@@ -26,7 +27,7 @@ from dedup_assets.core.steps import (
 )
 from dedup_assets.core.storage.store import Store
 from dedup_assets.explorer.app import create_app
-from dedup_assets.explorer.security import TOKEN_HEADER
+from dedup_assets.explorer.security import STORE_HEADER, TOKEN_HEADER
 from dedup_assets_tests.pictures import put
 
 HOSTILE = "train/<img src=x onerror=window.hacked=1>.jpg"
@@ -118,7 +119,8 @@ class Page:
     def __init__(self, store):
         self.app = create_app(store)
         self.http = TestClient(self.app, base_url="http://127.0.0.1:8765")
-        self.headers = {TOKEN_HEADER: self.app.state.explorer.token, "origin": "http://127.0.0.1:8765"}
+        own = {TOKEN_HEADER: self.app.state.explorer.token, STORE_HEADER: identity(store)}
+        self.headers = {**own, "origin": "http://127.0.0.1:8765"}
 
     def get(self, path, **query):
         return self.http.get(path, params=query)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ import pytest
 from dedup_assets.core.lineage.versions import current_version
 from dedup_assets.core.project import remembered
 from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 from dedup_assets_tests.explorer.support import BROKEN, COPIES, GROUPS, HOSTILE, Process, apply_decisions
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -348,6 +350,32 @@ def test_decisions_made_while_the_server_is_away_are_written_when_it_is_back(tab
     try:
         wait_for_done(tab, 1)
         assert list(decisions(store).values()) == ["remove"]
+    finally:
+        again.kill()
+
+
+def test_decisions_kept_for_one_store_are_never_written_to_another(tab, store, made, tmp_path):
+    shutil.copytree(made / "store", tmp_path / "other")
+    other = Store(tmp_path / "other")
+    server = Process(store)
+    tab.goto(f"{server.address}review?group=train/2.png")
+    tab.get_by_text("Suggested: keep").wait_for()
+    server.kill()
+    tab.keyboard.press("r")
+    tab.get_by_text("1 decision kept").wait_for()
+    stranger = Process(other, server.port)
+    try:
+        tab.get_by_text("The server shows another store by now").wait_for()
+        tab.reload()
+        wait_for_done(tab, 0)
+        assert decisions(other) == {}
+    finally:
+        stranger.kill()
+    again = Process(store, server.port)
+    try:
+        tab.reload()
+        wait_for_done(tab, 1)
+        assert decisions(store) == {"test/2_again.png": "remove"}
     finally:
         again.kill()
 

@@ -2,11 +2,15 @@
 
 import hashlib
 import html
+import shutil
 import time
 
 import pytest
 
+from dedup_assets.core.exploring.identity import identity
 from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
+from dedup_assets.explorer.security import STORE_HEADER
 from dedup_assets_tests.explorer.support import BROKEN, GROUPS, HOSTILE, Page
 
 
@@ -73,6 +77,35 @@ def test_a_write_from_elsewhere_is_refused(page, store, headers):
 def test_a_write_without_the_token_is_refused(page, store):
     assert page.http.post("/api/decide", json={"images": ["train/0.png"], "decision": "keep"}).status_code == 403
     assert not store.decisions_file.exists()
+
+
+def test_a_write_from_the_page_of_another_store_is_refused_by_name(page, store, made, tmp_path):
+    shutil.copytree(store.folder, tmp_path / "copy")
+    other = Page(Store(tmp_path / "copy"))
+    decision = {"json": {"images": ["train/0.png"], "decision": "keep"}}
+    answer = page.http.post(
+        "/api/decide", **decision, headers={**page.headers, STORE_HEADER: other.headers[STORE_HEADER]}
+    )
+    assert answer.status_code == 412
+    assert str(store.folder) in answer.json()["error"]
+    without = {name: value for name, value in page.headers.items() if name != STORE_HEADER}
+    assert page.http.post("/api/decide", **decision, headers=without).status_code == 412
+    assert not store.decisions_file.exists()
+
+
+def test_a_store_stays_the_same_one_and_its_copy_or_a_new_one_in_its_place_is_another(store, tmp_path):
+    first = identity(store)
+    assert identity(Store(store.folder)) == first
+    shutil.copytree(store.folder, tmp_path / "copy")
+    assert identity(Store(tmp_path / "copy")) != first
+    kept = store.folder.rename(tmp_path / "kept")
+    shutil.copytree(kept, store.folder, ignore=shutil.ignore_patterns(".explorer_id"))
+    assert identity(store) != first
+
+
+def test_a_store_in_which_nothing_can_be_noted_is_told_by_its_folder(store):
+    (store.folder / ".explorer_id").mkdir()
+    assert f'name="dedup-store" content="{identity(store)}"' in Page(store).get("/").text
 
 
 def test_reading_never_writes(page):

@@ -1,8 +1,11 @@
 // Asking the server, and telling it what to change.
 
 let token = document.querySelector("meta[name=dedup-token]").content;
+export const store = document.querySelector("meta[name=dedup-store]").content;
 
 export class Refused extends Error {}
+// By now the server shows another store than this page does: what was to be written waits for its own.
+export class OtherStore extends Refused {}
 
 export async function get(path, parameters, options = {}) {
   const query = parameters ? `?${parameters}` : "";
@@ -13,7 +16,7 @@ export async function get(path, parameters, options = {}) {
 export async function post(path, body, again = true) {
   const response = await fetch(path, {
     method: "POST",
-    headers: { "content-type": "application/json", "x-dedup-token": token },
+    headers: { "content-type": "application/json", "x-dedup-token": token, "x-dedup-store": store },
     body: JSON.stringify(body),
   });
   if (response.status === 403 && again) {
@@ -25,6 +28,6 @@ export async function post(path, body, again = true) {
 
 async function answer(response) {
   const said = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(said.error ?? `the server answered ${response.status}`);
+  if (!response.ok) throw new (response.status === 412 ? OtherStore : Refused)(said.error ?? `the server answered ${response.status}`);
   return said;
 }

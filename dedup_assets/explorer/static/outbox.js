@@ -1,8 +1,8 @@
-// Decisions on their way: sent one after the other, kept in this browser until the server has written them.
-import { Refused, post } from "/static/api.js";
+// Decisions on their way: sent one after the other, kept in this browser, by store, until the server has written them.
+import { OtherStore, Refused, post, store } from "/static/api.js";
 import { $, h, plural } from "/static/dom.js";
 
-const KEY = "unsent-decisions";
+const KEY = `unsent-decisions ${store}`;
 const RETRY_MS = 1500;
 
 export class Outbox {
@@ -34,11 +34,11 @@ export class Outbox {
         this.done();
         this.settled(answer, null, message);
       } catch (error) {
-        if (error instanceof Refused) {
+        if (error instanceof Refused && !(error instanceof OtherStore)) {
           this.done();
           this.settled(null, error, message);
         } else {
-          this.warn();
+          this.warn(error instanceof OtherStore ? "The server shows another store by now; reload the page." : "The server does not answer.");
           await new Promise((resolve) => { setTimeout(resolve, RETRY_MS); });
         }
       }
@@ -49,18 +49,19 @@ export class Outbox {
   done() {
     this.waiting.shift();
     this.keep();
-    this.warn();
+    $(".unsaved")?.remove();
   }
 
   keep() {
     try { localStorage.setItem(KEY, JSON.stringify(this.waiting)); } catch { /* a private window keeps nothing */ }
   }
 
-  // A notice as long as the server does not answer.
-  warn() {
+  // A notice as long as they cannot be sent.
+  warn(why) {
+    const sentence = `${why} ${plural(this.waiting.length, "decision")} kept in this browser until the server shows this store again.`;
     const shown = $(".unsaved");
-    if (!this.waiting.length) shown?.remove();
-    else if (!shown) document.body.append(h("p", { class: "notice bad unsaved", role: "alert" }, `The server does not answer; ${plural(this.waiting.length, "decision")} kept here until it does.`));
+    if (!shown) document.body.append(h("p", { class: "notice bad unsaved", role: "alert" }, sentence));
+    else if (shown.textContent !== sentence) shown.textContent = sentence;
   }
 }
 
