@@ -21,6 +21,10 @@ _OTHER_STORE = 412
 Body = Mapping[str, object]
 
 
+class OtherStoreError(DedupError):
+    """What a page asks to be written is about another store than the one that is served."""
+
+
 def view_of(query: QueryParams) -> View:
     """The view that an address holds. Raises SettingsError for a word that means nothing."""
     return View(
@@ -85,14 +89,16 @@ def writes(handle: Callable[[Explorer, Body], object]) -> Callable[[Request], Aw
     A request must name the store that its page showed, and is refused where that is not the one served.
     """
 
-    async def endpoint(request: Request) -> Response:
-        explorer = explorer_of(request)
-        if request.headers.get(STORE_HEADER, "") != identity(explorer.store):
-            sentence = (
+    def answer(explorer: Explorer, body: Body, shown: str) -> object:
+        explorer.watch.require()
+        if shown != identity(explorer.store):
+            raise OtherStoreError(
                 f"this page is of another store than '{explorer.store.folder}', which the Explorer at this address "
                 "shows now; nothing was changed. Reload the page"
             )
-            return JSONResponse({"error": sentence}, _OTHER_STORE)
+        return handle(explorer, body)
+
+    async def endpoint(request: Request) -> Response:
         data = bytearray()
         async for part in request.stream():
             data += part
@@ -102,7 +108,10 @@ def writes(handle: Callable[[Explorer, Body], object]) -> Callable[[Request], Aw
             body = json.loads(bytes(data) or b"{}")
             if not isinstance(body, dict):
                 raise SettingsError("the request must be a JSON object")
-            return JSONResponse(await run_in_threadpool(handle, explorer, body))
+            shown = request.headers.get(STORE_HEADER, "")
+            return JSONResponse(await run_in_threadpool(answer, explorer_of(request), body, shown))
+        except OtherStoreError as error:
+            return JSONResponse({"error": str(error)}, _OTHER_STORE)
         except ValueError as error:
             sentence = str(error) if isinstance(error, DedupError) else "the request is not JSON"
             return JSONResponse({"error": sentence}, 400)

@@ -20,6 +20,7 @@ _PREVIEW = 24
 
 def review(request: Request) -> Response:
     """The page; its modules ask for the groups."""
+    explorer_of(request).snapshot()
     return page(request, "review.html")
 
 

@@ -7,9 +7,14 @@ import time
 
 import pytest
 
+from dedup_assets.core.errors import StoreError
+from dedup_assets.core.exploring.decision_file import DecisionFile, NewDecision
 from dedup_assets.core.exploring.identity import identity
+from dedup_assets.core.exploring.thumbnails import thumbnail
+from dedup_assets.core.sources.base import InMemory
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
+from dedup_assets.explorer.pages import PAGES
 from dedup_assets.explorer.security import STORE_HEADER
 from dedup_assets_tests.explorer.support import BROKEN, GROUPS, HOSTILE, Page
 
@@ -182,11 +187,56 @@ def test_what_is_written_to_the_store_is_soon_seen(page, store):
 
 
 def test_a_store_that_is_not_there_is_one_sentence(tmp_path):
-    from dedup_assets.core.storage.store import Store
-
     answer = Page(Store(tmp_path / "none")).get("/api/images")
     assert answer.status_code == 409
     assert "there is no store" in answer.json()["error"]
+
+
+@pytest.fixture
+def gone(page, store, tmp_path):
+    """The store that was shown, moved away; where it is now."""
+    assert page.get("/review").status_code == 200
+    return store.folder.rename(tmp_path / "moved")
+
+
+@pytest.mark.parametrize("path", [*(path for path, _ in PAGES), "/api/images", "/api/review", "/api/run"])
+def test_a_store_that_went_away_is_told_and_shown_again_once_it_is_back(page, store, gone, path):
+    answer = page.get(path)
+    assert answer.status_code == 409
+    assert "is gone; bring it back" in answer.text
+    gone.rename(store.folder)
+    assert page.get(path).status_code == 200
+
+
+WRITES = {
+    "/api/review/decide": {"group": "train/2.png", "action": "accept"},
+    "/api/review/undo": {},
+    "/api/decide": {"images": ["train/0.png"], "decision": "keep"},
+    "/api/collections/add": {"tag": "mine", "images": ["train/0.png"]},
+    "/api/collections/take": {"tag": "mine", "everything": True},
+    "/api/run": {},
+    "/api/plan/outcome": {},
+}
+
+
+@pytest.mark.parametrize("path", WRITES)
+def test_nothing_is_written_where_a_store_went_away(page, store, gone, path):
+    answer = page.post(path, **WRITES[path])
+    assert answer.status_code == 409
+    assert "is gone; bring it back" in answer.json()["error"]
+    assert not store.folder.exists()
+
+
+def test_a_decisions_file_whose_folder_is_missing_makes_none(tmp_path):
+    with pytest.raises(StoreError, match="its folder is not there; bring it back or make it"):
+        DecisionFile(tmp_path / "none" / "decisions.csv").record([NewDecision("a.png", "keep")], "ann", "")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_thumbnail_makes_no_store(tmp_path, made):
+    store, picture = Store(tmp_path / "none"), (made / "images" / "train" / "0.png").read_bytes()
+    assert thumbnail(store, InMemory(".png", picture), "0" * 64).startswith(b"\xff\xd8")
+    assert not store.folder.exists()
 
 
 def test_a_request_that_is_no_json_or_of_the_wrong_shape_is_one_sentence(page):

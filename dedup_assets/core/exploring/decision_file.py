@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.errors import DecisionError, StoreError
 from dedup_assets.core.scoring.decisions import COLUMNS, NOT_DUPLICATE, REMOVE
 
 _BOM = "\ufeff"
@@ -33,7 +33,8 @@ class DecisionFile:
     """A decisions.csv that a page writes to while people may edit it by hand.
 
     Lines it has no reason to touch keep every byte, columns of one's own included. What a reviewer changed is noted
-    beside it, so that the last own change can be undone, also by a later process.
+    beside it, so that the last own change can be undone, also by a later process. Its folder is never made: one that is
+    missing has gone away, and what was decided before with it. That raises StoreError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -96,7 +97,8 @@ class DecisionFile:
         return self.path.with_name(f".{self.path.name}.undo")
 
     def _locked(self) -> FileLock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.parent.is_dir():
+            raise StoreError(f"cannot write '{self.path}': its folder is not there; bring it back or make it")
         return FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=_LOCK_SECONDS)
 
     def _read(self) -> "_Sheet":

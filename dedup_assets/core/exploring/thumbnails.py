@@ -16,7 +16,8 @@ _QUALITY = 82
 def thumbnail(store: Store, file: Readable, content_hash: str, side: int = 256) -> bytes:
     """JPEG bytes of the image, upright, its aspect kept, at most `side` pixels wide and high.
 
-    Raises what the decoder raises when the file cannot be read. Kept in the store by content and side.
+    Raises what the decoder raises when the file cannot be read. Kept in the store, if that is there, by content and
+    side.
     """
     known = cached_thumbnail(store, content_hash, side)
     if known is not None:
@@ -24,6 +25,8 @@ def thumbnail(store: Store, file: Readable, content_hash: str, side: int = 256) 
     data = _render(file, side)
     cached = _place(store, content_hash, side)
     try:
+        if not store.exists():
+            return data
         cached.parent.mkdir(parents=True, exist_ok=True)
         partial = cached.with_suffix(f".{os.getpid()}.partial")
         partial.write_bytes(data)

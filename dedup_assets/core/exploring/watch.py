@@ -24,7 +24,11 @@ class Watch:
         self._signature: object = None
 
     def snapshot(self) -> Snapshot:
-        """The snapshot; an older one when fresh rows cannot be had within a moment. Raises StoreError for no store."""
+        """The snapshot; an older one when fresh rows cannot be had within a moment.
+
+        Raises StoreError for no store, also for one that has gone away.
+        """
+        self.require()
         current = self._current
         if current is not None and self._signature == self._signature_now():
             return current
@@ -34,8 +38,16 @@ class Watch:
         assert self._current is not None
         return self._current
 
+    def require(self) -> None:
+        """Raise StoreError when the store that was shown is not there any more."""
+        if self._current is not None and not self._is_there():
+            raise StoreError(
+                f"the store at '{self.store.folder}' is gone; bring it back, or start the Explorer again with another"
+            )
+
     def fresh(self) -> Snapshot:
         """The snapshot with everything that was written before the call."""
+        self.require()
         loading = self._loading
         if loading is not None:
             loading.exception()
@@ -54,6 +66,12 @@ class Watch:
         if self._current is None or signature != self._signature:
             self._current = load_snapshot(self.store, self._current)
             self._signature = signature
+
+    def _is_there(self) -> bool:
+        try:
+            return self.store.exists()
+        except OSError:  # a disk or share that does not answer
+            return False
 
     def _signature_now(self) -> object:
         found = []
