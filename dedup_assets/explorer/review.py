@@ -71,7 +71,7 @@ def decide(explorer: Explorer, body: Body) -> object:
             found = explorer.record(snapshot, lines, [leader], text_in(body, "reviewer", ""))
         elif not found.stands(leader, action, row, keeper, removes):
             raise DecidedError(found.refusal(leader, row))
-    return {"group": _described(snapshot, found, leader, None), **_progress(found)}
+    return {"group": _described(snapshot, found, leader, keeper), **_progress(found)}
 
 
 def undo(explorer: Explorer, body: Body) -> object:
@@ -129,6 +129,7 @@ def _described(snapshot: Snapshot, review: Review, leader: int, keeper: int | No
     ids, words = snapshot.gallery.ids, review.words
     members = state.group.members
     plan = review.suggest(state, keeper)
+    stays = review.stays(state, plan, keeper)
     return {
         "id": str(ids[leader]),
         "seen": review.mark(leader),
@@ -136,7 +137,8 @@ def _described(snapshot: Snapshot, review: Review, leader: int, keeper: int | No
         "pairs": [[members.index(a), members.index(b), distance] for a, b, distance in state.group.pairs],
         "waits": [[members.index(a), members.index(b)] for a, b, _ in state.waiting],
         "plan": {str(ids[suggestion.row]): str(ids[suggestion.keeper]) for suggestion in plan},
-        "reason": review.groups.why(members[0], members[1]),
+        "keeper": None if stays is None else str(ids[stays]),
+        "reason": "" if stays is None else review.why(state, plan, stays),
     }
 
 

@@ -246,7 +246,8 @@ def test_another_keeper_is_chosen_by_its_number(tab, store):
     tab.goto("/review?group=train/2.png")
     tab.get_by_text("Suggested: keep").wait_for()
     tab.keyboard.press("2")
-    tab.get_by_text("you chose it").wait_for()
+    tab.get_by_text("You chose: keep").wait_for()
+    assert tab.inner_text("[data-suggestion]") == "You chose: keep 2_again.png, remove the other"
     tab.keyboard.press("Enter")
     wait_for_done(tab, 1)
     assert decisions(store) == {"train/2.png": "remove"}
@@ -270,6 +271,20 @@ def test_a_duplicate_is_not_discarded_by_itself_and_its_keeper_names_what_goes_t
     tab.get_by_role("button", name="Undo").click()
     sync_api.expect(tab.get_by_text("decided: discard", exact=True)).to_have_count(0)
     assert decisions(store) == {}
+
+
+def test_who_decided_that_an_image_stays_is_said_as_the_reason(tab):
+    tab.goto("/review?group=train/2.png")
+    tab.get_by_label("Reviewer name").fill("Ann")
+    tab.get_by_label("Reviewer name").press("Tab")
+    tab.locator("main").focus()
+    tab.get_by_text("Suggested: keep").wait_for()
+    tab.keyboard.press("k")
+    tab.get_by_text("Ann decided to keep it").wait_for()
+    said = "Suggested: keep 2_again.png, remove the other; Ann decided to keep it"
+    assert tab.inner_text("[data-suggestion]") == said
+    tab.keyboard.press("1")
+    sync_api.expect(tab.locator("[data-suggestion]")).to_have_text(said)
 
 
 def test_skipping_and_arrows_move_without_deciding(tab, store):

@@ -136,6 +136,26 @@ def test_a_group_names_its_suggested_keeper_and_why(page):
     assert group["reason"] == "larger picture (320x240 against 296x222)"
 
 
+def test_the_reason_is_that_of_the_image_which_a_decision_keeps(page):
+    group = decide(page, "train/2.png", "keep", "test/2_again.png").json()["group"]
+    assert group["plan"] == {"train/2.png": "test/2_again.png"}
+    assert (group["keeper"], group["reason"]) == ("test/2_again.png", "ann decided to keep it")
+
+
+def test_a_keeper_chosen_against_the_order_has_no_reason_but_the_choice(page):
+    chosen = page.get("/api/review/group", id="train/2.png", keeper="test/2_again.png").json()
+    assert (chosen["keeper"], chosen["reason"]) == ("test/2_again.png", "")
+    suggested = page.get("/api/review/group", id="train/2.png", keeper="train/2.png").json()
+    assert suggested["reason"].startswith("larger picture")
+
+
+def test_the_reason_is_told_of_the_images_that_are_left_to_decide(page):
+    decide(page, "train/3.png", "not_duplicate", "train/3.png")
+    group = page.get("/api/review/group", id="train/3.png").json()
+    assert group["plan"] == {"test/3_small.png": "test/3_again.png"}
+    assert (group["keeper"], group["reason"]) == ("test/3_again.png", "larger picture (296x222 against 200x150)")
+
+
 def test_a_decision_is_on_the_disk_before_it_is_answered(page, store):
     answer = decide(page, "train/2.png", "remove", "test/2_again.png", "train/2.png").json()
     assert answer["waiting"] == GROUPS - 1

@@ -10,7 +10,7 @@ from dedup_assets.core.errors import DecisionError
 from dedup_assets.core.exploring.decision_file import NewDecision
 from dedup_assets.core.exploring.groups import Group, Groups
 from dedup_assets.core.exploring.snapshot import Snapshot
-from dedup_assets.core.exploring.standing import in_words, mark_of
+from dedup_assets.core.exploring.standing import in_words, mark_of, who_decided
 from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPair, Removal, collect
 from dedup_assets.core.scoring.decisions import (
     DISCARD,
@@ -109,6 +109,24 @@ class Review:
             if row in between and row not in keepers
             for distance, keeper in [min(entry for entry in between[row] if entry[1] in keepers)]
         ]
+
+    def stays(self, state: GroupState, plan: Sequence[Suggestion], chosen: int | None = None) -> int | None:
+        """Whom a plan keeps: the one chosen if the plan does keep it, else the first of the keeper order; None: nobody
+        is to go."""
+        keepers = {suggestion.keeper for suggestion in plan}
+        return chosen if chosen in keepers else next((row for row in state.group.members if row in keepers), None)
+
+    def why(self, state: GroupState, plan: Sequence[Suggestion], keeper: int) -> str:
+        """Why the plan keeps this image: a decision, or the keeper order; '' where that order alone would have kept
+        the image that is to go."""
+        image, members = str(self.groups.gallery.ids[keeper]), state.group.members
+        kept = (entry for entry in self.said(state.group.leader) if entry.decision.decision == KEEP)
+        decided = next((entry for entry in kept if image in entry.image_ids), None)
+        if decided is not None:
+            return f"{who_decided(decided)} decided to keep it"
+        other = next(suggestion.row for suggestion in plan if suggestion.keeper == keeper)
+        ahead = members.index(keeper) < members.index(other)
+        return self.groups.why(keeper, other) if ahead else ""
 
     def suggestions_within(self, distance: float) -> dict[int, list[Suggestion]]:
         """For every waiting group nobody has touched and that lies within `distance` as a whole: what is suggested."""

@@ -94,7 +94,7 @@ function address() {
 // ---- what is shown
 
 const isSettled = (member) => !group.waits.some((pair) => pair.includes(group.members.indexOf(member)));
-const chosenKeeper = () => keeper ?? group.members.find((member) => !member.gone && !(member.id in group.plan)) ?? group.members[0];
+const chosenKeeper = () => keeper ?? group.members.find(({ id }) => id === group.keeper) ?? group.members.find((member) => !member.gone) ?? group.members[0];
 
 function firstWaiting() {
   const stays = chosenKeeper();
@@ -138,8 +138,8 @@ function member(image, at) {
 function suggestion(stays) {
   const going = Object.keys(group.plan).length;
   if (!going) return [group.waits.length ? "Nothing is suggested any more." : "This group is decided."];
-  const why = keeper ? "you chose it" : group.reason;
-  return [keeper ? "You chose: keep " : "Suggested: keep ", h("b", {}, baseName(stays.id)), `, remove ${going === 1 ? "the other" : plural(going, "other")}; ${why}`];
+  const why = group.reason && `; ${group.reason}`;
+  return [keeper ? "You chose: keep " : "Suggested: keep ", h("b", {}, baseName(stays.id)), `, remove ${going === 1 ? "the other" : plural(going, "other")}${why}`];
 }
 
 function showProgress() {
@@ -164,7 +164,7 @@ async function chooseKeeper(at) {
   const found = await get("/api/review/group", new URLSearchParams({ id, keeper: chosen }));
   if (group?.id !== id) return;
   group = found;
-  keeper = group.members[at];
+  keeper = chosen === group.keeper ? group.members[at] : null; // one that a decision keeps cannot go for it
   framed = firstWaiting();
   show();
 }
@@ -190,9 +190,9 @@ function settled(answer, { path }) {
   watchRun();
   if (group?.id !== answer.group.id) return undefined;
   if (!entry[3]) return open(nextWaiting());
-  const was = keeper && group.members.indexOf(keeper);
+  const was = keeper?.id;
   group = answer.group;
-  keeper = was === null ? null : group.members[was].gone ? null : group.members[was];
+  keeper = group.members.find(({ id }) => id === was && id === group.keeper) ?? null;
   framed = firstWaiting();
   return show();
 }
