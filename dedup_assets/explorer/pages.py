@@ -32,9 +32,10 @@ def page(request: Request, template: str, *, status: int = 200, **values: object
     """A page of this name filled with these values; every text in it is escaped."""
     explorer = explorer_of(request)
     try:
-        waiting: int | None = len(explorer.review(explorer.snapshot()).waiting)
+        review = explorer.review(explorer.snapshot())
+        waiting, problem = len(review.waiting), review.error
     except DedupError:
-        waiting = None
+        waiting, problem = None, None
     html = _environment.get_template(template).render(
         pages=PAGES,
         path=request.url.path,
@@ -44,6 +45,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: object
         identity=identity(explorer.store),
         version=__version__,
         waiting=waiting,
+        decisions_problem=problem,
         **values,
     )
     return HTMLResponse(html, status, headers={"cache-control": "no-store"})

@@ -30,6 +30,7 @@ def known(request: Request) -> Response:
     full = explorer.foreseen.result
     holds = full is not None and full["before"] == quick
     found = full["plan"] if full is not None and holds else quick
+    found = {**found, "problem": found["problem"] or explorer.review(snapshot).error}
     answer = {"plan": found, "full": holds, "outdated": full is not None and not holds}
     return JSONResponse({**answer, "hashes": _hashes(snapshot, found)}, headers=_NOT_KEPT)
 

@@ -326,6 +326,29 @@ def test_a_second_tab_is_told_of_the_first_ones_decision_and_shows_the_group_aga
     assert decisions(store) == {"test/2_again.png": "remove"}
 
 
+def test_a_broken_decisions_file_stays_told_and_covers_no_button(tab, store):
+    tab.goto("/review?group=train/2.png")
+    tab.get_by_text("Suggested: keep").wait_for()
+    store.decisions_file.write_text("image_id,decision\ntrain/nowhere.png,keep\n")
+    tab.keyboard.press("k")
+    banner = tab.locator("[data-banner]")
+    sync_api.expect(banner).to_contain_text("unknown image 'train/nowhere.png'")
+    skip = tab.get_by_role("button", name="Skip").bounding_box()
+    assert skip["y"] + skip["height"] <= tab.viewport_size["height"]
+    assert banner.bounding_box()["y"] + banner.bounding_box()["height"] <= tab.locator("main").bounding_box()["y"]
+    store.decisions_file.unlink()
+    tab.keyboard.press("k")
+    sync_api.expect(banner).to_be_hidden()
+    assert decisions(store) == {"test/2_again.png": "keep"}
+
+
+def test_the_plan_page_keeps_saying_that_the_decisions_file_is_broken(tab, store):
+    store.decisions_file.write_text("image_id,decision\ntrain/nowhere.png,keep\n")
+    tab.goto("/plan")
+    tab.get_by_role("alert").get_by_text("A run would stop, and change nothing: decisions.csv line 2").wait_for()
+    assert tab.get_by_role("button", name="Run now").is_disabled()
+
+
 def test_flicker_swipe_and_difference_compare_two_pictures(tab):
     tab.goto("/review?group=train/2.png")
     tab.wait_for_selector(".side .pane")

@@ -295,6 +295,27 @@ def test_a_broken_decisions_file_is_told_and_not_overwritten(page, store):
     assert store.decisions_file.read_text() == "image_id,decision\ntrain/2.png,burn\n"
 
 
+UNKNOWN = "image_id,decision\ntrain/nowhere.png,keep\n"
+
+
+@pytest.mark.parametrize("path", ["/", "/review", "/grid", "/audit"])
+def test_a_broken_decisions_file_is_told_at_the_top_of_every_page(page, store, path):
+    hidden = 'role="alert" data-banner hidden></p>'
+    assert hidden in page.get(path).text
+    store.decisions_file.write_text(UNKNOWN)
+    text = page.get(path).text
+    assert hidden not in text
+    assert text.count("unknown image &#39;train/nowhere.png&#39;") == 1
+
+
+@pytest.mark.parametrize("broken", [UNKNOWN, "image_id,decision\ntrain/2.png,burn\n"])
+def test_the_plan_says_that_a_run_would_stop_at_a_broken_decisions_file(page, store, broken):
+    store.decisions_file.write_text(broken)
+    plan = page.get("/api/plan").json()["plan"]
+    assert "decisions.csv line 2: unknown" in plan["problem"]
+    assert "data-banner hidden" in page.get("/plan").text  # the plan says it in its own notice
+
+
 def test_the_chain_applies_what_the_review_decided(page, store):
     decide(page, "train/2.png", "accept")
     decide(page, "train/5.png", "discard", HOSTILE)

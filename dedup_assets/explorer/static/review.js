@@ -5,7 +5,7 @@ import { compare, MODES } from "/static/compare.js";
 import { $, $$, baseName, count, h, picture, plural, say, score, thumb } from "/static/dom.js";
 import { Outbox } from "/static/outbox.js";
 import { watchRun } from "/static/run.js";
-import { reviewer } from "/static/shell.js";
+import { lasting, reviewer } from "/static/shell.js";
 
 const stage = $("[data-stage]");
 const details = new Map(); // id -> promise of a group in full
@@ -24,7 +24,7 @@ const outbox = new Outbox((answer, error, message) => (error ? refused(error, me
 async function load() {
   const found = await get("/api/review");
   groups = found.groups;
-  if (found.error) say(found.error, true);
+  lasting(found.error);
   showProgress();
   const asked = new URLSearchParams(location.search).get("group");
   const at = groups.findIndex(([leader]) => leader === asked);
@@ -187,6 +187,7 @@ function settled(answer, { path }) {
   details.set(answer.group.id, Promise.resolve(answer.group));
   entry[3] = answer.group.waits.length > 0;
   showProgress();
+  lasting(null);
   watchRun();
   if (group?.id !== answer.group.id) return undefined;
   if (!entry[3]) return open(nextWaiting());

@@ -21,6 +21,12 @@ $("[data-theme-toggle]").addEventListener("click", () => {
   remember("theme", theme);
 });
 
+// What keeps every decision from being written, for as long as it does.
+export function lasting(sentence) {
+  $("[data-banner]").textContent = sentence ?? "";
+  $("[data-banner]").hidden = !sentence;
+}
+
 const broken = (img) => img.replaceWith(cannotShow("cannot be shown", img.alt));
 for (const img of $$("img[data-fallible]")) {
   if (img.complete && !img.naturalWidth) broken(img);
