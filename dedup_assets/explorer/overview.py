@@ -76,7 +76,6 @@ def overview(request: Request) -> Response:
         labels=dict(facets(snapshot)["label"]),
         steps=list(snapshot.steps.values()),
         datasets=snapshot.datasets.iloc[::-1].head(8).to_dict("records"),
-        error=review.error,
     )
 
 
