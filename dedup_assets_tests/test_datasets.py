@@ -1,5 +1,6 @@
 """Dataset versions: named by their content, whole or absent, and never touching the images."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -30,6 +31,9 @@ class Source:
         frame = pd.DataFrame({"image_id": list(image_ids)})
         for name in MANIFEST_COLUMNS[1:]:
             frame[name] = columns.get(name, f"{name} 1")
+        data = [path.read_bytes() if (path := self.root / image).is_file() else b"" for image in image_ids]
+        frame["file_hash"] = [hashlib.sha256(picture).hexdigest() for picture in data]
+        frame["size_bytes"] = [len(picture) for picture in data]
         return frame
 
     def write(self, *image_ids, removed=(), recipe=None, manifest=None, progress=lambda *_: None, **facts):
@@ -146,19 +150,51 @@ def test_progress_ends_at_the_number_of_images(source):
     assert seen[-1] == ("placing images", 2, 2)
 
 
-@pytest.mark.parametrize("placement", ["hardlink", "copy"])
+@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy"])
 def test_an_image_that_is_gone_is_named_and_nothing_is_left(source, placement):
     with pytest.raises(DedupError, match=r"'gone.jpg' was gone when the dataset was written; run again"):
         source.write("a.jpg", "gone.jpg", recipe=placed(placement))
     assert source.files() == ["deduplicated"]
 
 
+@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy"])
+@pytest.mark.parametrize("now", [b"another length", b"picture 9"])
+def test_an_image_that_changed_since_the_scan_is_named_and_nothing_is_left(source, placement, now):
+    manifest = source.manifest("a.jpg", "b.jpg", "deep/er/a b.jpg")
+    (source.root / "b.jpg").write_bytes(now)
+    with pytest.raises(DedupError, match=r"'b.jpg' changed after it was scanned; run again from raw_images"):
+        source.write(manifest=manifest, recipe=placed(placement))
+    assert source.files() == ["deduplicated"]
+
+
+@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy"])
+def test_an_image_that_was_only_touched_is_placed(source, placement):
+    manifest = source.manifest("a.jpg").assign(modified_ns=(source.root / "a.jpg").stat().st_mtime_ns)
+    os.utime(source.root / "a.jpg", (1, 1))
+    assert source.write(manifest=manifest, recipe=placed(placement)).created
+
+
+@pytest.mark.parametrize("placement", ["symlink", "hardlink"])
+def test_linking_reads_no_image_that_has_the_size_and_time_of_the_scan(source, placement, monkeypatch):
+    manifest = source.manifest("a.jpg").assign(modified_ns=(source.root / "a.jpg").stat().st_mtime_ns)
+    monkeypatch.setattr(datasets.Path, "read_bytes", None)
+    assert source.write(manifest=manifest, recipe=placed(placement)).created
+
+
+def test_the_time_of_the_scan_is_in_no_list_and_not_in_the_version(source):
+    manifest = source.manifest("a.jpg")
+    timed = source.write(manifest=manifest.assign(modified_ns=1))
+    assert pd.read_csv(timed.folder / "manifest.csv").columns.tolist() == list(MANIFEST_COLUMNS)
+    assert source.write(manifest=manifest).version == timed.version
+
+
 def test_an_image_that_cannot_be_copied_is_named(source, unprivileged):
+    manifest = source.manifest("b.jpg")
     (source.root / "b.jpg").chmod(0)
     source.datasets.mkdir(parents=True)
     source.datasets.chmod(0o777)
     with unprivileged(), pytest.raises(DedupError, match=r"cannot make a copy of 'b.jpg'.*Permission denied"):
-        source.write("b.jpg", recipe=placed("copy"))
+        source.write(manifest=manifest, recipe=placed("copy"))
 
 
 def test_a_file_system_without_links_is_told_with_the_remedy(source, monkeypatch):
@@ -188,7 +224,7 @@ def test_a_write_that_ends_half_way_leaves_nothing(source, monkeypatch, step):
         raise KeyboardInterrupt
 
     if step == "place":
-        monkeypatch.setattr(datasets.os, "link", killed)
+        monkeypatch.setattr(os, "link", killed)
     elif step == "parquet":
         monkeypatch.setattr(pd.DataFrame, "to_parquet", killed)
     else:

@@ -5,11 +5,15 @@ import random
 import signal
 import time
 
+import pandas as pd
 import pytest
 
 from dedup_assets.core.datasets import CURRENT
+from dedup_assets.core.errors import DedupError
+from dedup_assets.core.run import Run
+from dedup_assets.core.steps import collect_duplicates, write_dataset
 from dedup_assets.core.storage import schema
-from dedup_assets_tests.chain import RESULTS, chain_in
+from dedup_assets_tests.chain import RESULTS, chain_in, dataset_folder, only_dataset
 from dedup_assets_tests.pictures import exif, grain, photo, put, put_photos
 
 DECISIONS = ("cropped/12.png,remove,012.png", "cropped/13.png,keep,", "cropped/15.png,not_duplicate,015.png")
@@ -128,6 +132,23 @@ def test_two_whole_runs_at_once_end_as_one(images, undisturbed, tmp_path):
     processes = [chain.start() for _ in range(2)]
     assert [process.wait(300) for process in processes] == [0, 0]
     assert left_by(chain) == undisturbed[1]
+
+
+@pytest.mark.parametrize("placement", ["symlink", "copy"])
+def test_a_keeper_that_changed_since_the_scan_stops_the_dataset_that_leaves_its_copy_out(tmp_path, placement):
+    chain = chain_in(tmp_path, placement=placement)
+    for name, picture in {"a.png": photo(0), "b.png": photo(0), "c.png": photo(1)}.items():
+        put(picture, chain.images / name)
+    put(photo(1).crop((2, 2, 62, 46)), chain.images / "d.png")
+    before = dataset_folder(chain.run())
+    put(photo(3), chain.images / "a.png")
+    chain.decide("d.png,remove,c.png")
+    collect_duplicates(chain.project, Run())
+    with pytest.raises(DedupError, match=r"'a.png' changed after it was scanned; run again from raw_images"):
+        write_dataset(chain.project, Run())
+    assert only_dataset(chain) == before
+    kept = pd.read_csv(dataset_folder(chain.run()) / "manifest.csv")["image_id"].tolist()
+    assert kept == ["a.png", "b.png", "c.png"]
 
 
 def test_a_file_that_changes_between_listing_and_reading_does_not_stop_the_run(tmp_path, monkeypatch):

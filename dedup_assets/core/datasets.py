@@ -1,10 +1,8 @@
 """Dataset versions: an immutable folder for each distinct result, whole or absent."""
 
 import contextlib
-import errno
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,8 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core.errors import DedupError, SettingsError
-from dedup_assets.core.sources.base import Readable, Source
+from dedup_assets.core.errors import SettingsError
+from dedup_assets.core.placing import place_images, scanned
+from dedup_assets.core.sources.base import Source
 from dedup_assets.core.storage.atomic import point
 
 LINKS = ("symlink", "hardlink")
@@ -70,10 +69,12 @@ def write_version(
     """Write `datasets/NAME/VERSION/`, or find that it stands there already.
 
     `manifest` has MANIFEST_COLUMNS, `removed` REMOVED_COLUMNS, both sorted by image_id; `facts` go into summary.json,
-    and `write_more` writes what else belongs into the folder it is given.
+    and `write_more` writes what else belongs into the folder it is given. A column `modified_ns` of `manifest` is not
+    written; it spares reading the images that are linked to.
     VERSION is made from both lists alone, so the same content has the same version. The folder is written under
     another name and renamed when whole.
     """
+    images, manifest = scanned(manifest), manifest[list(MANIFEST_COLUMNS)]
     manifest_csv, removed_csv = _csv(manifest), _csv(removed)
     version = version_from(manifest_csv, removed_csv)
     folder = datasets / recipe.name / version
@@ -86,7 +87,7 @@ def write_version(
     building = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=folder.parent))
     try:
         building.chmod(0o755)
-        place_images(recipe.placement, source, manifest["image_id"].tolist(), building / "images", progress)
+        place_images(recipe.placement, source.file, images, building / "images", progress)
         if result.created:
             (building / "manifest.csv").write_bytes(manifest_csv)
             manifest.to_parquet(building / "manifest.parquet", index=False)
@@ -130,43 +131,3 @@ def keep_decisions(decisions: Path, folder: Path) -> None:
 
 def _csv(rows: pd.DataFrame) -> bytes:
     return rows.to_csv(index=False, lineterminator="\n").encode()
-
-
-def place_images(
-    placement: str, source: Source, image_ids: list[str], folder: Path, progress: Callable[[str, int, int], None]
-) -> None:
-    """Make `folder` and put each image in it, under its path. Raises DedupError where one cannot be."""
-    if placement == "none":
-        return
-    folder.mkdir()
-    for inner in sorted({os.path.dirname(image_id) for image_id in image_ids}):  # noqa: PTH120 - of ids, a hundred thousand
-        (folder / inner).mkdir(parents=True, exist_ok=True)
-    for done, image_id in enumerate(image_ids):
-        try:
-            _place_one(placement, source.file(image_id), folder / image_id)
-        except FileNotFoundError as error:
-            raise DedupError(
-                f"'{image_id}' was gone when the dataset was written; run again so that the folder is read anew"
-            ) from error
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            others = "'none'" if placement == "copy" else "'copy' or 'none'"
-            raise DedupError(
-                f"cannot make a {placement} of '{image_id}' in '{folder.parent.parent}' ({error.strerror}); "
-                f"mend that, or choose the placement {others}"
-            ) from error
-        if done % 1000 == 999 or done + 1 == len(image_ids):
-            progress("placing images", done + 1, len(image_ids))
-
-
-def _place_one(placement: str, source: Readable, target: Path) -> None:
-    if not isinstance(source, Path):
-        target.write_bytes(source.read_bytes())
-        return
-    if placement == "symlink":
-        os.symlink(source, target)  # noqa: PTH211 - half the time of Path.symlink_to
-    elif placement == "hardlink":
-        os.link(os.path.realpath(source), target)
-    else:
-        shutil.copy2(source, target)

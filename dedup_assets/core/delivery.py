@@ -1,6 +1,5 @@
 """A dataset version brought to where it is used: another folder, or a bucket."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -10,6 +9,7 @@ import pandas as pd
 
 from dedup_assets.core.datasets import LINKS, DatasetRecipe, DatasetVersion, write_version
 from dedup_assets.core.errors import DedupError, SettingsError
+from dedup_assets.core.placing import check_bytes
 from dedup_assets.core.scanning import in_parallel
 from dedup_assets.core.sources import source_of
 from dedup_assets.core.sources.base import Source
@@ -115,8 +115,7 @@ def _copy_images(bucket: Bucket, folder: str, source: Source, manifest: pd.DataF
                 f"'{image_id}' cannot be read to write the dataset ({error.strerror or error}); run again so that the "
                 "images are read anew"
             ) from error
-        if hashlib.sha256(data).hexdigest() != file_hash:
-            raise DedupError(f"'{image_id}' changed after it was scanned; run again so that the images are read anew")
+        check_bytes(image_id, data, file_hash)
         bucket.write_bytes(f"{folder}/{image_id}", data)
 
     rows = list(zip(manifest["image_id"], manifest["file_hash"], strict=True))

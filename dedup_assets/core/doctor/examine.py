@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dedup_assets.core import steps
-from dedup_assets.core.datasets import place_images, version_from
+from dedup_assets.core.datasets import version_from
 from dedup_assets.core.doctor.caches import check_caches, drop_broken, prune
 from dedup_assets.core.doctor.files import (
     LISTS,
@@ -24,6 +24,7 @@ from dedup_assets.core.doctor.tables import check_format, check_tables
 from dedup_assets.core.errors import DedupError, StoreError
 from dedup_assets.core.lineage.audit import Event, with_event
 from dedup_assets.core.lineage.versions import current_version
+from dedup_assets.core.placing import place_images, scanned
 from dedup_assets.core.project import Project, remembered
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
@@ -150,9 +151,9 @@ def _mend_datasets(store: Store, project: Project) -> list[str]:
 
 def _placed_again(project: Project, folder: Path, placement: str, label: str) -> str:
     shutil.rmtree(folder / "images", ignore_errors=True)
-    ids = pd.read_parquet(folder / "manifest.parquet", columns=["image_id"])["image_id"].tolist()
+    images = scanned(pd.read_parquet(folder / "manifest.parquet"))
     try:
-        place_images(placement, project.images, ids, folder / "images", lambda *_: None)
+        place_images(placement, project.images.file, images, folder / "images", lambda *_: None)
     except DedupError as error:
         return f"could not place the images of the dataset version {label}: {error}"
     return f"placed the images of the dataset version {label} again"

@@ -42,7 +42,7 @@ def write_selection(
             store.datasets,
             project.dataset_target,
             project.images,
-            rows.kept,
+            rows.to_place,
             rows.removed,
             facts,
             lambda *_: None,

@@ -20,6 +20,7 @@ from dedup_assets.core.labels.kept import kept_labels, label_columns, write_labe
 from dedup_assets.core.labels.model import LabelSet
 from dedup_assets.core.lineage.audit import Event, unversioned, with_event
 from dedup_assets.core.membership import among
+from dedup_assets.core.placing import UNKNOWN_TIME
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
@@ -55,11 +56,20 @@ class DatasetSummary(StepSummary):
 
 @dataclass(frozen=True, slots=True)
 class DatasetRows:
-    """What a dataset version holds: `kept` with MANIFEST_COLUMNS and `removed` with REMOVED_COLUMNS, by image_id."""
+    """What a dataset version holds: `kept` with MANIFEST_COLUMNS and `removed` with REMOVED_COLUMNS, by image_id.
+
+    `modified_ns`: of each kept image, when its file was last changed as the scan found it.
+    """
 
     kept: pd.DataFrame
     removed: pd.DataFrame
     labels: LabelSet
+    modified_ns: "pd.Series[int]"
+
+    @property
+    def to_place(self) -> pd.DataFrame:
+        """`kept` with the times, by which placing tells what changed since."""
+        return self.kept.assign(modified_ns=self.modified_ns)
 
 
 def write_dataset(project: Project, run: Run) -> DatasetSummary:
@@ -80,7 +90,7 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
                 store.datasets,
                 project.dataset_target,
                 project.images,
-                rows.kept,
+                rows.to_place,
                 rows.removed,
                 facts,
                 run.progress,
@@ -145,8 +155,9 @@ def dataset_rows(project: Project, selected: Collection[str] | None = None) -> D
     labels = kept_labels(project.store, kept["image_id"])
     kept = kept.join(label_columns(kept["image_id"], labels))
     kept["tags"] = kept["image_id"].map(by_image).astype(object).fillna("")
-    kept = kept.sort_values("image_id", ignore_index=True)[list(MANIFEST_COLUMNS)]
-    return DatasetRows(kept, removed[list(REMOVED_COLUMNS)], labels)
+    kept = kept.sort_values("image_id", ignore_index=True)
+    times = kept["modified_ns"].fillna(UNKNOWN_TIME).astype("int64")
+    return DatasetRows(kept[list(MANIFEST_COLUMNS)], removed[list(REMOVED_COLUMNS)], labels, times)
 
 
 def check_conflicts(project: Project) -> None:
