@@ -4,6 +4,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -136,6 +139,51 @@ def test_images_can_be_placed_into_a_version_that_has_none_yet(source):
     assert (version.folder / "images" / "a.jpg").is_file()
 
 
+def standing(version):
+    """How the version's one image is there, and what its summary says."""
+    image = version.folder / "images" / "a.jpg"
+    how = "symlink" if image.is_symlink() else "hardlink" if image.stat().st_nlink > 1 else "copy"
+    return how, json.loads((version.folder / "summary.json").read_text())["placement"]
+
+
+@pytest.mark.parametrize(
+    ("stands", "asked", "then"),
+    [
+        ("symlink", "copy", "copy"),
+        ("symlink", "hardlink", "hardlink"),
+        ("hardlink", "copy", "copy"),
+        ("none", "symlink", "symlink"),
+        ("copy", "symlink", "copy"),
+        ("hardlink", "symlink", "hardlink"),
+        ("copy", "none", "copy"),
+    ],
+)
+def test_images_that_stand_are_placed_anew_only_where_they_then_hold_more(source, stands, asked, then):
+    source.write("a.jpg", recipe=placed(stands), created_at="monday")
+    version = source.write("a.jpg", recipe=placed(asked), created_at="tuesday")
+    assert (version.created, version.placement) == (False, then)
+    assert standing(version) == (then, then)
+    assert json.loads((version.folder / "summary.json").read_text())["created_at"] == "monday"
+
+
+def test_a_version_placed_anew_keeps_all_else_in_it(source):
+    folder = source.write("a.jpg").folder
+    (folder / "labels").mkdir()
+    (folder / "labels" / "labels.parquet").write_text("labels")
+    (folder / "decisions.csv").write_text("decisions")
+    before = {path.name: path.read_bytes() for path in folder.glob("[!s]*") if path.is_file()}
+    source.write("a.jpg", recipe=placed("copy"))
+    assert before == {path.name: path.read_bytes() for path in folder.glob("[!s]*") if path.is_file()}
+    assert (folder / "labels" / "labels.parquet").read_text() == "labels"
+
+
+def test_copies_whose_summary_is_lost_are_not_made_links(source):
+    version = source.write("a.jpg", recipe=placed("copy"))
+    (version.folder / "summary.json").unlink()
+    assert source.write("a.jpg").placement == "copy"
+    assert not (version.folder / "images" / "a.jpg").is_symlink()
+
+
 @pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy"])
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_odd_names_are_placed_under_their_own_name(source, placement, name):
@@ -232,6 +280,56 @@ def test_a_write_that_ends_half_way_leaves_nothing(source, monkeypatch, step):
     with pytest.raises(KeyboardInterrupt):
         source.write("a.jpg", recipe=placed("hardlink"))
     assert source.files() == ["deduplicated"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dedup_assets_tests.test_datasets import Source, placed
+left, rename = int(sys.argv[2]), Path.rename
+def dies(path, target):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return rename(path, target)
+Path.rename = dies
+Source(Path(sys.argv[1])).write("a.jpg", recipe=placed("copy"))
+"""
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_run_killed_while_copies_take_the_place_of_links_leaves_one_or_the_other(source, renames):
+    version = source.write("a.jpg")
+    killed = subprocess.run([sys.executable, "-c", KILLED, source.root.parent, str(renames)], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert version.folder.exists() == (renames == 0)
+    assert standing(source.write("a.jpg")) == ("symlink", "symlink")
+    assert standing(source.write("a.jpg", recipe=placed("copy"))) == ("copy", "copy")
+    assert [path.name for path in (source.datasets / "deduplicated").iterdir()] == [version.version]
+
+
+def test_an_error_while_copies_take_the_place_of_links_leaves_the_links(source, monkeypatch):
+    version, rename = source.write("a.jpg"), datasets.Path.rename
+
+    def fails(path, target):
+        if path.name.count(".") == 2 and target.name == version.version and not path.name.endswith(".aside"):
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(datasets.Path, "rename", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        source.write("a.jpg", recipe=placed("copy"))
+    assert standing(version) == ("symlink", "symlink")
+    assert len(source.files()) == len(list(version.folder.rglob("*"))) + 2
+
+
+def test_links_stay_when_an_image_that_is_to_be_copied_changed(source):
+    version, manifest = source.write("a.jpg"), source.manifest("a.jpg")
+    (source.root / "a.jpg").write_bytes(b"another picture")
+    with pytest.raises(DedupError, match="changed after it was scanned"):
+        source.write(manifest=manifest, recipe=placed("copy"))
+    assert standing(version) == ("symlink", "symlink")
 
 
 def test_what_a_killed_run_left_is_cleared_by_the_next(source):

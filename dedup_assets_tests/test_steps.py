@@ -1,5 +1,6 @@
 """The whole chain on small folders: what a run leaves, and that the way there does not matter."""
 
+import json
 import os
 import shutil
 
@@ -93,6 +94,24 @@ def test_two_frames_of_the_same_first_picture_stay_apart(tmp_path):
 
 
 # ---- the next run
+
+
+def test_copies_asked_for_later_are_made_of_the_version_that_stands_and_stay(chain):
+    chain.run()
+    chain.settings["placement"] = "copy"
+    summary = chain.run()["deduplicated_dataset"]
+    assert (summary.changed, summary.created) == (True, False)
+    kept = [path for path in (only_dataset(chain) / "images").rglob("*.*") if not path.is_dir()]
+    assert len(kept) == summary.kept
+    assert not any(path.is_symlink() for path in kept)
+    assert chain.rows(schema.DATASETS, "name")["deduplicated"]["placement"] == "copy"
+    assert json.loads(chain.store.step("deduplicated_dataset").settings)["placement"] == "copy"
+    assert not chain.run()["deduplicated_dataset"].changed
+
+    chain.settings["placement"], said = "symlink", []
+    assert not chain.run(say=said.append)["deduplicated_dataset"].changed
+    assert not any(path.is_symlink() for path in kept)
+    assert f"stay placed as copy; to have them as symlink, delete '{summary.folder}' and run again" in said[-1]
 
 
 def test_a_second_run_decodes_nothing_and_changes_nothing(chain, monkeypatch):

@@ -5,15 +5,15 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.placing import place_images, scanned
-from dedup_assets.core.sources.base import Source
+from dedup_assets.core.placing import Scanned, place_images, scanned
+from dedup_assets.core.sources.base import Readable, Source
 from dedup_assets.core.storage.atomic import point
 
 LINKS = ("symlink", "hardlink")
@@ -24,6 +24,8 @@ MANIFEST_COLUMNS = (
 )
 REMOVED_COLUMNS = ("image_id", "keeper_id", "reason", "distance", "decided_by", "note", "file_hash")
 CURRENT = "current"
+_HELD = ("none", *LINKS, "copy")  # by how much of an image is left when its original is deleted, least first
+_IMAGES, _SUMMARY, _ASIDE = "images", "summary.json", ".aside"
 _VERSION_DIGITS = 12
 _LONGEST_NAME_BYTES = 200
 
@@ -46,7 +48,10 @@ class DatasetRecipe:
 
 @dataclass(frozen=True, slots=True)
 class DatasetVersion:
-    """A written version. `created` is False when the same version stood there already."""
+    """A written version. `created` is False when the same version stood there already.
+
+    `placement`: how its images are there.
+    """
 
     name: str
     version: str
@@ -54,6 +59,7 @@ class DatasetVersion:
     kept: int
     removed: int
     created: bool
+    placement: str
 
 
 def write_version(
@@ -72,36 +78,84 @@ def write_version(
     and `write_more` writes what else belongs into the folder it is given. A column `modified_ns` of `manifest` is not
     written; it spares reading the images that are linked to.
     VERSION is made from both lists alone, so the same content has the same version. The folder is written under
-    another name and renamed when whole.
+    another name and renamed when whole. Images of a version that stands are placed anew where the recipe has them hold
+    more than they do: a link never takes the place of a copy, whose original may be gone one day.
     """
     images, manifest = scanned(manifest), manifest[list(MANIFEST_COLUMNS)]
     manifest_csv, removed_csv = _csv(manifest), _csv(removed)
     version = version_from(manifest_csv, removed_csv)
     folder = datasets / recipe.name / version
-    result = DatasetVersion(recipe.name, version, folder, len(manifest), len(removed), not folder.exists())
-    if not result.created and (recipe.placement == "none" or (folder / "images").is_dir()):
-        return result
     folder.parent.mkdir(parents=True, exist_ok=True)
+    put_back(folder.parent)
     for leftover in folder.parent.glob(f".{'[0-9a-f]' * _VERSION_DIGITS}.*"):  # of a run that was killed
         shutil.rmtree(leftover, ignore_errors=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=folder.parent))
-    try:
-        building.chmod(0o755)
-        place_images(recipe.placement, source.file, images, building / "images", progress)
-        if result.created:
-            (building / "manifest.csv").write_bytes(manifest_csv)
-            manifest.to_parquet(building / "manifest.parquet", index=False)
-            (building / "removed.csv").write_bytes(removed_csv)
-            removed.to_parquet(building / "removed.parquet", index=False)
-            write_more(building)
-            summary = {**asdict(recipe), "version": version, "kept": len(manifest), "removed": len(removed), **facts}
-            (building / "summary.json").write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
-            building.rename(folder)
-        else:
-            (building / "images").rename(folder / "images")
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    result = DatasetVersion(
+        recipe.name, version, folder, len(manifest), len(removed), not folder.exists(), recipe.placement
+    )
+    if not result.created:
+        standing = _standing(folder)
+        if _HELD.index(recipe.placement) <= _HELD.index(standing):
+            return replace(result, placement=standing)
+        place_anew(folder, recipe.placement, source.file, images, progress)
+        return result
+    with _building(folder) as building:
+        place_images(recipe.placement, source.file, images, building / _IMAGES, progress)
+        (building / "manifest.csv").write_bytes(manifest_csv)
+        manifest.to_parquet(building / "manifest.parquet", index=False)
+        (building / "removed.csv").write_bytes(removed_csv)
+        removed.to_parquet(building / "removed.parquet", index=False)
+        write_more(building)
+        summary = {**asdict(recipe), "version": version, "kept": len(manifest), "removed": len(removed), **facts}
+        _write_summary(building, summary)
+        building.rename(folder)
     return result
+
+
+def place_anew(
+    folder: Path,
+    placement: str,
+    find: Callable[[str], Readable],
+    images: Sequence[Scanned],
+    progress: Callable[[str, int, int], None],
+) -> None:
+    """Place the images of a version that stands once more, and so say in its summary; all else in it stays.
+
+    It is built beside and takes the place of the folder when whole. Raises as `place_images` does, and then the version
+    is as it was.
+    """
+    with _building(folder) as building:
+        place_images(placement, find, images, building / _IMAGES, progress)
+        for path in folder.iterdir():
+            if path.is_dir() and path.name != _IMAGES:
+                shutil.copytree(path, building / path.name)
+            elif path.is_file():
+                shutil.copy2(path, building / path.name)
+        _write_summary(building, {**(_summary(folder) or {}), "placement": placement})
+        aside = folder.with_name(f".{folder.name}{_ASIDE}")
+        folder.rename(aside)
+        try:
+            building.rename(folder)
+        finally:
+            put_back(folder.parent)
+
+
+def put_back(datasets: Path) -> list[Path]:
+    """The versions of `datasets/NAME/` that a killed run had set aside for another in their place; they stand again."""
+    back = []
+    for aside in sorted(datasets.glob(f".*{_ASIDE}")):
+        folder = datasets / aside.name[1 : -len(_ASIDE)]
+        if folder.exists():  # the other one took its place
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.rename(folder)
+            back.append(folder)
+    return back
+
+
+def placement_of(folder: Path) -> str | None:
+    """How the images of a version are there, as its summary says; None where that cannot be read."""
+    said = (_summary(folder) or {}).get("placement")
+    return str(said) if said in PLACEMENTS else None
 
 
 def version_of_lists(manifest: pd.DataFrame, removed: pd.DataFrame) -> str:
@@ -131,3 +185,38 @@ def keep_decisions(decisions: Path, folder: Path) -> None:
 
 def _csv(rows: pd.DataFrame) -> bytes:
     return rows.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _standing(folder: Path) -> str:
+    """How images stand in the folder: as its summary says, or as the first of them shows where that says nothing."""
+    if not (folder / _IMAGES).is_dir():
+        return "none"
+    said = placement_of(folder)
+    if said not in (None, "none"):
+        return str(said)
+    first = next((path for path in (folder / _IMAGES).rglob("*") if path.is_symlink() or path.is_file()), None)
+    if first is None:
+        return "none"
+    return "symlink" if first.is_symlink() else "hardlink" if first.stat().st_nlink > 1 else "copy"
+
+
+def _summary(folder: Path) -> dict[str, object] | None:
+    try:
+        return dict(json.loads((folder / _SUMMARY).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write_summary(folder: Path, summary: dict[str, object]) -> None:
+    (folder / _SUMMARY).write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _building(folder: Path) -> Iterator[Path]:
+    """A folder beside it to build a version in, gone after the block unless it was renamed."""
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        building.chmod(0o755)
+        yield building
+    finally:
+        shutil.rmtree(building, ignore_errors=True)

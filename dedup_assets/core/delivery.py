@@ -48,7 +48,7 @@ def write_and_deliver(
 ) -> tuple[DatasetVersion, str | None]:
     """The version as `write_version` writes it and, where there is a `target`, its place there.
 
-    With a target the images are placed there alone; the store keeps the lists.
+    With a target the images are placed there alone, and `placement` tells how; the store keeps the lists.
     """
     if target is None:
         return write_version(recipe, datasets, source, manifest, removed, facts, progress, write_more), None
@@ -56,9 +56,10 @@ def write_and_deliver(
     written = write_version(here, datasets, source, manifest, removed, facts, progress, write_more)
     place = source_of(target)
     if isinstance(place, Bucket):
-        return written, _upload(place, recipe, written, source, manifest, progress)
+        uploaded, placement = _upload(place, recipe, written, source, manifest, progress)
+        return replace(written, placement=placement), uploaded
     there = write_version(recipe, Path(str(place)), source, manifest, removed, facts, progress, write_more)
-    return written, str(there.folder)
+    return replace(written, placement=there.placement), str(there.folder)
 
 
 def _upload(
@@ -68,16 +69,18 @@ def _upload(
     source: Source,
     manifest: pd.DataFrame,
     progress: Progress,
-) -> str:
+) -> tuple[str, str]:
     """Write TARGET/NAME/VERSION/: images, then lists and labels, then the summary, without which it is not whole.
 
     An object store cannot rename a folder; but as the version names its content, a second attempt writes the same.
+    Returns where it is and how its images are there.
     """
     base = f"{recipe.name}/{written.version}"
     place = bucket.place(base)
     try:
-        if _stands(bucket, f"{base}/{_SUMMARY}", recipe.placement):
-            return place
+        standing = _standing(bucket, f"{base}/{_SUMMARY}")
+        if standing is not None and recipe.placement in ("none", standing):
+            return place, standing
         if recipe.placement == "copy":
             _copy_images(bucket, f"{base}/images", source, manifest, progress)
         for name in _lists(written.folder):
@@ -91,7 +94,7 @@ def _upload(
             f"cannot write the dataset to '{place}' ({str(error) or type(error).__name__}); it is not whole there, and "
             "has no summary.json; see to the connection and the rights, then run again"
         ) from error
-    return place
+    return place, recipe.placement
 
 
 def _lists(version: Path) -> list[str]:
@@ -100,9 +103,10 @@ def _lists(version: Path) -> list[str]:
     return sorted(name for name in files if name != _SUMMARY)
 
 
-def _stands(bucket: Bucket, summary: str, placement: str) -> bool:
+def _standing(bucket: Bucket, summary: str) -> str | None:
+    """How the images of a version that is whole are there."""
     known = read_if_there(bucket.uri, summary)
-    return known is not None and placement in ("none", json.loads(known)["placement"])
+    return None if known is None else str(json.loads(known)["placement"])
 
 
 def _copy_images(bucket: Bucket, folder: str, source: Source, manifest: pd.DataFrame, progress: Progress) -> None:

@@ -114,7 +114,7 @@ DATASET_TARGET_HELP = (
 )
 PLACEMENT_HELP = (
     "How kept images get into the dataset folder: symlink, hardlink, copy or none. When not given: symlink, or none "
-    "where the images or the dataset are in a bucket."
+    "where the images or the dataset are in a bucket. Copies that stand are never made links again."
 )
 ENGINE_HELP = (
     "What does the work that grows with the images: local, the cores of this machine, or ray, a Ray cluster. The "

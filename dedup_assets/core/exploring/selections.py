@@ -50,6 +50,6 @@ def write_selection(
         )
     if written.created:
         row = {"name": name, "version": written.version, "description": description, "kept": written.kept}
-        row |= {"removed": written.removed, "placement": recipe.placement, "run_id": BY_HAND, "created_at": now}
+        row |= {"removed": written.removed, "placement": written.placement, "run_id": BY_HAND, "created_at": now}
         store.append(schema.DATASETS, pd.DataFrame([row]))
     return written

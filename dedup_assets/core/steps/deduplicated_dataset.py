@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
@@ -79,7 +79,8 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
         with store.reading():
             scored, embedded, _ = done(project, UNIQUENESS_SCORES, EMBEDDINGS, DUPLICATES)
             check_conflicts(project)
-            before, record = store.step(DEDUPLICATED_DATASET), store.read(schema.REMOVALS)
+            before = store.step(DEDUPLICATED_DATASET)
+            record, versions = store.read_together(schema.REMOVALS, schema.DATASETS)
         rows = dataset_rows(project)
         thresholds, embedder = json.loads(scored.settings)["thresholds"], json.loads(embedded.summary)["embedder"]
         facts = {"images": str(project.images), "thresholds": thresholds, "embedder": embedder}
@@ -98,6 +99,12 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
             )
             keep_decisions(project.decisions_file, written.folder)
             make_current(written.folder)
+        if written.placement != project.recipe.placement:
+            run.say(
+                f"the images of {written.name}/{written.version} stay placed as {written.placement}; to have them as "
+                f"{project.recipe.placement}, delete '{delivered or written.folder}' and run again"
+            )
+        placed_anew = bool((_these(versions, written) & (versions["placement"] != written.placement)).any())
         summary = DatasetSummary(
             name=written.name,
             dataset_version=written.version,
@@ -114,7 +121,7 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
 
         def tables() -> dict[Table, pd.DataFrame]:
             event = Event("run", run, summary.version, Thresholds(**thresholds), embedder)
-            versions, events = store.read_together(schema.DATASETS, schema.EVENTS)
+            events = store.read(schema.EVENTS)
             return {
                 schema.DATASETS: _with_version(versions, project, written, run),
                 schema.REMOVALS: record.assign(
@@ -124,13 +131,13 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
             }
 
         moved = before is not None and json.loads(before.summary).get("delivered") != delivered
-        settings, noted = asdict(project.recipe), moved or bool(first_without.any())
+        settings, noted = asdict(project.recipe), moved or placed_anew or bool(first_without.any())
         summary = finish(
             project, DEDUPLICATED_DATASET, before, summary.version, summary, settings, run, tables, always=noted
         )
         project.remember()
         publish(store, run)
-        return summary
+        return replace(summary, changed=summary.changed or placed_anew)
 
 
 def dataset_rows(project: Project, selected: Collection[str] | None = None) -> DatasetRows:
@@ -175,9 +182,13 @@ def check_conflicts(project: Project) -> None:
 
 
 def _with_version(rows: pd.DataFrame, project: Project, written: DatasetVersion, run: Run) -> pd.DataFrame:
-    recipe = project.recipe
-    if ((rows["name"] == recipe.name) & (rows["version"] == written.version)).any():
-        return rows
+    recipe, this = project.recipe, _these(rows, written)
+    if this.any():
+        return rows.assign(placement=rows["placement"].mask(this, written.placement))
     new = {"name": recipe.name, "version": written.version, "description": recipe.description, "kept": written.kept}
-    new |= {"removed": written.removed, "placement": recipe.placement, "run_id": run.run_id, "created_at": run.now}
+    new |= {"removed": written.removed, "placement": written.placement, "run_id": run.run_id, "created_at": run.now}
     return pd.concat([rows, pd.DataFrame([new])]) if len(rows) else pd.DataFrame([new])
+
+
+def _these(rows: pd.DataFrame, written: DatasetVersion) -> "pd.Series[bool]":
+    return (rows["name"] == written.name) & (rows["version"] == written.version)
