@@ -173,6 +173,12 @@ def test_export_writes_the_format_that_the_name_asks_for(store, tmp_path, suffix
     assert str(target) in out
 
 
+def test_export_into_a_folder_that_is_not_there_is_one_line(store, tmp_path):
+    code, out, err = call("export", "kept", "--store", store, "-o", tmp_path / "nowhere" / "x.csv")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"error: cannot write '{tmp_path / 'nowhere' / 'x.csv'}': there is no folder")
+
+
 def test_export_prints_csv_without_a_file(store):
     _, out, _ = call("export", "kept", "--store", store)
     assert out.splitlines()[0].startswith("image_id,file_hash,")
