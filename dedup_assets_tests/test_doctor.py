@@ -12,6 +12,7 @@ from dedup_assets.core.run import Run
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.published import current_set
 from dedup_assets_tests.chain import RESULTS, only_dataset
+from dedup_assets_tests.pictures import photo, put
 
 
 def wrong(chain):
@@ -62,6 +63,10 @@ DAMAGES = {
     "sketches are spoiled": ("sketches", first("sketches/*.rows.npy", spoil)),
     "a manifest is another": ("dataset", dataset(lambda folder: spoil(folder / "manifest.csv"))),
     "a list is gone": ("dataset", dataset(lambda folder: (folder / "removed.parquet").unlink())),
+    "a version is set aside": (
+        "dataset",
+        dataset(lambda folder: folder.rename(folder.with_name(f".{folder.name}.aside"))),
+    ),
     "placed images are gone": ("dataset", dataset(lambda folder: shutil.rmtree(folder / "images"))),
     "a dataset is gone": ("dataset", dataset(shutil.rmtree)),
     "both formats of a list are spoiled": (
@@ -128,6 +133,62 @@ def test_a_lost_database_stops_a_run_with_what_brings_it_back(ran):
     repair(ran.store, Run())
     ran.run()
     assert ran.store.read(schema.REMOVALS).to_csv() == record.to_csv()
+
+
+@pytest.fixture
+def copied(chain):
+    """A store whose dataset stands as copies."""
+    chain.settings["placement"] = "copy"
+    chain.run()
+    return chain
+
+
+def contents(chain):
+    return {path.name: path.read_bytes() for path in (only_dataset(chain) / "images").rglob("*.png")}
+
+
+def test_a_copy_of_another_size_is_found_and_made_again(copied):
+    before = contents(copied)
+    spoil(only_dataset(copied) / "images" / "003.png")
+    assert wrong(copied)["dataset"].sentence == (
+        "1 of its 5 copies have another size than their picture, first '003.png'"
+    )
+    repair(copied.store, Run())
+    assert wrong(copied) == {}
+    assert contents(copied) == before
+
+
+def test_repairing_a_copy_takes_the_others_from_the_version_where_the_images_are_gone(copied):
+    before = contents(copied)
+    spoil(only_dataset(copied) / "images" / "003.png")
+    (copied.images / "000.png").unlink()
+    assert "placed the images of" in repair(copied.store, Run())[0]
+    assert {path.read_bytes() for path in copied.store.datasets.glob("*/*/images/000.png")} == {before["000.png"]}
+    assert "dataset" not in wrong(copied)
+
+
+def test_a_copy_that_cannot_be_made_again_costs_no_other(copied):
+    before, folder = contents(copied), only_dataset(copied)
+    spoil(folder / "images" / "003.png")
+    put(photo(9), copied.images / "003.png")
+    said = repair(copied.store, Run())[0]
+    assert said.startswith("could not place the images of")
+    assert "'003.png' changed after it was scanned" in said
+    now = {path.name: path.read_bytes() for path in (folder / "images").rglob("*.png")}
+    assert now == {**before, "003.png": b"spoiled"}
+
+
+def test_a_version_that_a_killed_run_had_set_aside_is_put_back(ran):
+    folder = only_dataset(ran)
+    folder.rename(folder.with_name(f".{folder.name}.aside"))
+    assert f"put the dataset version deduplicated/{folder.name} back in its place" in repair(ran.store, Run())
+    assert wrong(ran) == {}
+
+
+def test_a_dataset_delivered_elsewhere_needs_no_images_in_the_store(chain, tmp_path):
+    chain.settings |= {"dataset_target": str(tmp_path / "there"), "placement": "copy"}
+    chain.run()
+    assert wrong(chain) == {}
 
 
 def test_repairing_a_sound_store_does_nothing(ran):

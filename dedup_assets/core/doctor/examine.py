@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dedup_assets.core import steps
-from dedup_assets.core.datasets import version_from
+from dedup_assets.core.datasets import place_anew, placement_of, put_back, version_from
 from dedup_assets.core.doctor.caches import check_caches, drop_broken, prune
 from dedup_assets.core.doctor.files import (
     LISTS,
@@ -24,10 +24,11 @@ from dedup_assets.core.doctor.tables import check_format, check_tables
 from dedup_assets.core.errors import DedupError, StoreError
 from dedup_assets.core.lineage.audit import Event, with_event
 from dedup_assets.core.lineage.versions import current_version
-from dedup_assets.core.placing import place_images, scanned
+from dedup_assets.core.placing import Scanned, holds, scanned
 from dedup_assets.core.project import Project, remembered
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.sources.base import Readable
 from dedup_assets.core.steps.record import RAW_IMAGES, thresholds_of
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.published import PUBLISHED, current_set, load_parquet, publish
@@ -63,6 +64,8 @@ def repair(store: Store, run: Run) -> list[str]:
             done.append(_database_from_published(store))
             wrong |= {"keys"}
         project = remembered(store)
+        for name in sorted(path for path in store.datasets.glob("*") if path.is_dir()):
+            done += [f"put the dataset version {name.name}/{back.name} back in its place" for back in put_back(name)]
         for path in stray_files(store):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
             done.append(f"removed the leftover '{path.relative_to(store.folder)}'")
@@ -150,13 +153,27 @@ def _mend_datasets(store: Store, project: Project) -> list[str]:
 
 
 def _placed_again(project: Project, folder: Path, placement: str, label: str) -> str:
-    shutil.rmtree(folder / "images", ignore_errors=True)
+    """Place the images from where they were scanned; what is still sound in the version itself serves as well."""
+    placement = placement_of(folder) or placement
     images = scanned(pd.read_parquet(folder / "manifest.parquet"))
+    by_id = {image.image_id: image for image in images}
+
+    def find(image_id: str) -> Readable:
+        here = folder / "images" / image_id
+        return here if placement != "symlink" and _sound(here, by_id[image_id]) else project.images.file(image_id)
+
     try:
-        place_images(placement, project.images.file, images, folder / "images", lambda *_: None)
+        place_anew(folder, placement, find, images, lambda *_: None)
     except DedupError as error:
         return f"could not place the images of the dataset version {label}: {error}"
     return f"placed the images of the dataset version {label} again"
+
+
+def _sound(path: Path, image: Scanned) -> bool:
+    try:
+        return holds(path, image)
+    except OSError:
+        return False
 
 
 def _lists_mended(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core.datasets import version_from
+from dedup_assets.core.datasets import placement_of, version_from
 from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
 from dedup_assets.core.errors import DecisionError, NoImagesError, StoreError
 from dedup_assets.core.living.folder_changes import since_last_scan
@@ -41,7 +41,10 @@ def check_datasets(store: Store) -> Iterator[Finding]:
 
 
 def damage(folder: Path, placement: str, kept: int) -> str | None:
-    """What is wrong with a dataset version; None when it is whole."""
+    """What is wrong with a dataset version; None when it is whole. Of copies the sizes are looked at, not the bytes.
+
+    `placement` counts where the summary of the version does not tell it.
+    """
     if not folder.is_dir():
         return "its folder is gone"
     lists = {name: folder / f"{name}.csv" for name in LISTS}
@@ -57,11 +60,32 @@ def damage(folder: Path, placement: str, kept: int) -> str | None:
             return f"{name}.parquet of it cannot be read"
         if name == "manifest" and rows != kept:
             return f"manifest.parquet of it has {rows:,} images, not {kept:,}"
-    if placement != "none":
-        placed = sum(1 for path in (folder / "images").rglob("*") if path.is_symlink() or path.is_file())
-        if placed != kept:
-            return f"{placed:,} of its {kept:,} images are placed"
+    placement = placement_of(folder) or placement
+    if placement == "none":
+        return None
+    placed = sum(1 for path in (folder / "images").rglob("*") if path.is_symlink() or path.is_file())
+    if placed != kept:
+        return f"{placed:,} of its {kept:,} images are placed"
+    altered = _altered(folder) if placement == "copy" else []
+    if altered:
+        return f"{len(altered):,} of its {kept:,} copies have another size than their picture, first '{altered[0]}'"
     return None
+
+
+def _altered(folder: Path) -> list[str]:
+    rows = pd.read_parquet(folder / "manifest.parquet", columns=["image_id", "size_bytes"])
+    return [
+        image_id
+        for image_id, size in rows.itertuples(index=False, name=None)
+        if _size_bytes(folder / "images" / image_id) != size
+    ]
+
+
+def _size_bytes(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def check_published(store: Store) -> Finding:
