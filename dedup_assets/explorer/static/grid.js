@@ -110,6 +110,9 @@ function toggleTag(name, other, tag) {
   change({ [name]: on ? left : [...left, tag], [other]: view.getAll(other).filter((item) => item !== tag) });
 }
 
+$("[data-fold]").addEventListener("click", ({ currentTarget }) => {
+  currentTarget.setAttribute("aria-expanded", String(form.classList.toggle("open")));
+});
 form.addEventListener("submit", (event) => event.preventDefault());
 form.elements.q.addEventListener("input", (event) => {
   clearTimeout(typing);

@@ -44,6 +44,7 @@ async function open(at) {
   keeper = null;
   framed = firstWaiting();
   show();
+  if (stage.getBoundingClientRect().top < 0) stage.scrollIntoView();
   address();
   for (const ahead of following(2)) detail(ahead).then(preload, () => {});
 }
@@ -109,11 +110,16 @@ function show() {
   const distance = distanceOf(subject, other);
   compare(stage, mode, [other, subject], [other === stays ? "Keeper" : "Beside it", subject === stays ? "Keeper, framed" : stateOf(subject)], distance);
   $("[data-members]").replaceChildren(...group.members.map(member));
-  $(`[data-members] [aria-current="true"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  reveal($("[data-members]"), $("[data-members] [aria-current=true]"));
   $("[data-suggestion]").replaceChildren(...suggestion(stays));
   $("[data-where]").textContent = `Group ${count(place + 1)} of ${count(groups.length)} · ${plural(group.members.length, "image")}${distance === null ? "" : ` · distance ${score(distance)}`}`;
   for (const button of $$("[data-mode]")) button.setAttribute("aria-checked", String(button.dataset.mode === mode));
   $("[data-do=accept]").disabled = !Object.keys(group.plan).length;
+}
+
+// Only the row of members is scrolled, never the page.
+function reveal(row, chosen) {
+  row.scrollLeft = chosen.offsetLeft - (row.clientWidth - chosen.offsetWidth) / 2;
 }
 
 function distanceOf(one, other) {
