@@ -137,7 +137,7 @@ function stateOf(image) {
 function member(image, at) {
   const state = image === chosenKeeper() && !isSettled(image) ? "Keeper" : stateOf(image);
   const kind = image.gone ? "goes" : state === "Near duplicate" ? "" : "stays";
-  return h("li", {}, h("button", { type: "button", class: `member ${kind}`, "aria-current": String(at === framed), "aria-label": `${at + 1}: ${image.id}, ${state}`, title: image.id, onclick: () => frame(at) },
+  return h("li", {}, h("button", { type: "button", class: `member ${kind}`, "aria-current": String(at === framed), "aria-label": `${at + 1}: ${image.id}, ${state}`, title: image.id, onclick: (event) => choose(at, event) },
     picture(image, 320), h("span", { class: "number" }, String(at + 1)), h("span", { class: "state" }, state === "Near duplicate" ? "?" : state)));
 }
 
@@ -161,6 +161,12 @@ function showProgress() {
 function frame(at) {
   framed = at;
   show();
+}
+
+// The row is made anew, so the focus of the keyboard goes to the same place in it.
+function choose(at, { detail }) {
+  frame(at);
+  if (!detail) $("[data-members] [aria-current=true]").focus();
 }
 
 async function chooseKeeper(at) {
@@ -244,11 +250,16 @@ function setMode(name) {
   address();
 }
 
+// A click with the pointer gives the focus back, so that Enter and Space mean what this page says they do.
+document.addEventListener("click", ({ target, detail }) => {
+  if (detail && !target.closest("dialog")) target.closest("button")?.blur();
+}, { capture: true });
+
 const KEYS = { Enter: "accept", k: "keep", r: "remove", n: "not_duplicate", d: "discard", s: "skip", u: "undo" };
 
 addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Enter" && event.target.closest("a, button")) return;
+  if ((event.key === "Enter" || event.key === " ") && event.target.closest("a, button")) return;
   const handled = press(event);
   if (handled) event.preventDefault();
 });
