@@ -55,6 +55,16 @@ def test_a_pair_that_a_person_called_different_is_not_left(tmp_path):
     assert (report.found, report.left) == (1, 0)
 
 
+def test_pairs_within_a_split_are_no_leaks(tmp_path):
+    chain = chain_in(tmp_path)
+    for name in ("train/a.png", "train/a_copy.png"):
+        put(scene(0), chain.images / name)
+    chain.run()
+    report = leakage(chain.store)
+    assert pairs(report.within) == {("train", "train"): (1, 0, 0, 0)}
+    assert (report.leaks, report.found) == ((), 0)
+
+
 def test_images_without_splits_leak_nothing(tmp_path):
     chain = chain_in(tmp_path)
     put(scene(2), chain.images / "a.png")
