@@ -161,7 +161,8 @@ def _counted(pairs: pd.DataFrame) -> list[SplitPair]:
 
 def _leaks(pairs: pd.DataFrame) -> tuple[Leak, ...]:
     across = pairs[pairs["split_a"] != pairs["split_b"]]
-    across = across.assign(gone=across["left"] == 0).sort_values(["gone", "distance", "image_a", "image_b"]).head(_LISTED)
+    across = across.assign(gone=across["left"] == 0)
+    across = across.sort_values(["gone", "distance", "image_a", "image_b"]).head(_LISTED)
     columns = across[["image_a", "image_b", "split_a", "split_b", "distance", "exact", "gone"]]
     return tuple(
         Leak(str(a), str(b), str(split_a), str(split_b), float(distance), bool(exact), not gone)
