@@ -258,8 +258,10 @@ document.addEventListener("click", ({ target, detail }) => {
 const KEYS = { Enter: "accept", k: "keep", r: "remove", n: "not_duplicate", d: "discard", s: "skip", u: "undo" };
 
 addEventListener("keydown", (event) => {
-  if (event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
-  if ((event.key === "Enter" || event.key === " ") && event.target.closest("a, button")) return;
+  // a dialog that was just closed keeps the focus for a moment
+  const target = event.target.closest("dialog:not([open])") ? document.body : event.target;
+  if (target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if ((event.key === "Enter" || event.key === " ") && target.closest("a, button")) return;
   const handled = press(event);
   if (handled) event.preventDefault();
 });
