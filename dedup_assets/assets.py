@@ -69,7 +69,6 @@ def build_assets(
     """
     store = project.store
     resources = set(resource_keys)
-    defaults = {name: field.default_value for name, field in threshold_fields(thresholds).items()}
     on_ray = resources | ({ray_resource} if ray_resource and project.engine == RAY else set())
 
     def key(name: str) -> dg.AssetKey:
@@ -101,15 +100,18 @@ def build_assets(
         settings = configured(project, thresholds)
         return {name: version for name, version in settings.items() if not keys or key(name) in keys}
 
+    def check_thresholds(config: Mapping[str, Any]) -> None:
+        """Those of the run, in every step: what cannot be is told before the costly ones, not after them."""
+        asked = config.get("ops", {}).get(key("uniqueness_scores").to_python_identifier(), {}).get("config", {})
+        thresholds_in({name: field.default_value for name, field in threshold_fields(thresholds).items()} | asked)
+
     def run_of(context: dg.AssetExecutionContext) -> Run:
         def say(sentence: str) -> None:
             context.log.info(sentence)
             if on_notice:
                 on_notice(sentence)
 
-        config: Mapping[str, Any] = context.run.run_config
-        asked = config.get("ops", {}).get(key("uniqueness_scores").to_python_identifier(), {}).get("config", {})
-        thresholds_in(defaults | asked)  # what cannot be is told before the costly steps, not after them
+        check_thresholds(context.run.run_config)
         return Run(run_id=context.run.run_id, progress=_both(_logged(context), on_progress), say=say)
 
     with _without_beta_warnings():

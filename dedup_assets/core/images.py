@@ -277,11 +277,11 @@ def _open(file: Readable) -> Image.Image:
 
 def _open_and_hash(file: Readable) -> tuple[IO[bytes], str, int]:
     if isinstance(file, Path):
-        with file.open("rb", buffering=0) as opened_file:
-            size = os.fstat(opened_file.fileno()).st_size
-            data = opened_file.read() if size <= _IN_MEMORY_BYTES else b""
-        if size > _IN_MEMORY_BYTES:
-            return _hash_in_blocks(file.open("rb"), size)
+        with file.open("rb", buffering=0) as raw:
+            size = os.fstat(raw.fileno()).st_size
+            if size > _IN_MEMORY_BYTES:
+                return _hash_in_blocks(file.open("rb"), size)
+            data = raw.read()
     else:
         data = file.read_bytes()
     return io.BytesIO(data), hashlib.sha256(data).hexdigest(), len(data)

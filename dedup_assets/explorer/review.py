@@ -10,6 +10,7 @@ from dedup_assets.core.errors import DecidedError, DecisionError
 from dedup_assets.core.exploring.decision_file import DecisionFile
 from dedup_assets.core.exploring.review import GroupState, Review, Suggestion
 from dedup_assets.core.exploring.snapshot import Snapshot
+from dedup_assets.core.exploring.standing import refusal
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import Body, number, number_in, text_in, texts_in, writes
 from dedup_assets.explorer.state import Explorer, explorer_of
@@ -70,7 +71,7 @@ def decide(explorer: Explorer, body: Body) -> object:
         if lines and text_in(body, "seen", mark) == mark:
             found = explorer.record(snapshot, lines, [leader], text_in(body, "reviewer", ""))
         elif not found.stands(leader, action, row, keeper, removes):
-            raise DecidedError(found.refusal(leader, row))
+            raise DecidedError(refusal(found.said(leader), str(snapshot.gallery.ids[row])))
     return {"group": _described(snapshot, found, leader, keeper), **_progress(found)}
 
 

@@ -1,5 +1,8 @@
 """A small store made by the chain, an Explorer over it, and a browser that drives it."""
 
+import contextlib
+import csv
+import re
 import shutil
 import socket
 import subprocess
@@ -138,19 +141,29 @@ def page(store):
     return Page(store)
 
 
-class Process:
-    """The Explorer in a process of its own, to be killed."""
+@contextlib.contextmanager
+def serving(store, port=0):
+    """The Explorer in a process of its own, killed at the end of the block: its address and port."""
+    command = [sys.executable, "-c", _SERVE, str(store.folder), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            address = process.stdout.readline().strip()
+            yield address, int(address.rstrip("/").rpartition(":")[2])
+        finally:
+            process.kill()
 
-    def __init__(self, store, port=0):
-        command = [sys.executable, "-c", _SERVE, str(store.folder), str(port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.address = self.process.stdout.readline().strip()
-        self.port = int(self.address.rstrip("/").rpartition(":")[2])
 
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
+def decisions(store):
+    """The decisions file: the word for each image."""
+    if not store.decisions_file.exists():
+        return {}
+    with store.decisions_file.open(encoding="utf-8", newline="") as file:
+        return {row["image_id"]: row["decision"] for row in csv.DictReader(file)}
+
+
+def wait_for_done(tab, groups):
+    """Wait until the page says that so many groups are decided."""
+    tab.locator("[data-done]", has_text=re.compile(f"^{groups}$")).wait_for()
 
 
 @pytest.fixture

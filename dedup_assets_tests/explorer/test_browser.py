@@ -4,17 +4,20 @@ import csv
 import io
 import json
 import re
-import shutil
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 
 from dedup_assets.core.lineage.versions import current_version
 from dedup_assets.core.project import remembered
 from dedup_assets.core.storage import schema
-from dedup_assets.core.storage.store import Store
-from dedup_assets_tests.explorer.support import BROKEN, COPIES, GROUPS, HOSTILE, Process, apply_decisions
+from dedup_assets_tests.explorer.support import (
+    BROKEN,
+    COPIES,
+    HOSTILE,
+    apply_decisions,
+    decisions,
+)
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -51,17 +54,6 @@ def add_to(tab, name, new):
     else:
         tab.locator("dialog").get_by_text(name, exact=True).click()
     tab.locator("dialog").get_by_role("button", name="Add", exact=True).click()
-
-
-def decisions(store):
-    if not store.decisions_file.exists():
-        return {}
-    with store.decisions_file.open(encoding="utf-8", newline="") as file:
-        return {row["image_id"]: row["decision"] for row in csv.DictReader(file)}
-
-
-def wait_for_done(tab, groups):
-    sync_api.expect(tab.locator("[data-done]")).to_have_text(str(groups))
 
 
 def make_dataset(tab, collection, button, name):
@@ -219,214 +211,6 @@ def test_a_picture_that_vanished_shows_as_such(tab, store, made):
         tab.locator(".tile .cannot").get_by_text("cannot be shown").wait_for()
     finally:
         kept.rename(path)
-
-
-# ---- the review
-
-
-def test_the_review_is_done_by_keyboard_alone(tab, store):
-    tab.goto("/review")
-    wait_for_done(tab, 0)
-    for done, key in enumerate(["r", "Enter", "n"], start=1):
-        tab.wait_for_selector("[data-members] [aria-current=true]")
-        tab.keyboard.press(key)
-        wait_for_done(tab, done)
-    tab.keyboard.press("u")
-    wait_for_done(tab, 2)
-    tab.keyboard.press("n")
-    wait_for_done(tab, 3)
-    tab.keyboard.press("d")
-    wait_for_done(tab, GROUPS)
-    tab.get_by_role("heading", name="All done").wait_for()
-    assert set(decisions(store).values()) == {"remove", "not_duplicate", "discard"}
-    assert apply_decisions(remembered(store)).removed > len(COPIES)
-
-
-def test_another_keeper_is_chosen_by_its_number(tab, store):
-    tab.goto("/review?group=train/2.png")
-    tab.get_by_text("Suggested: keep").wait_for()
-    tab.keyboard.press("2")
-    tab.get_by_text("You chose: keep").wait_for()
-    assert tab.inner_text("[data-suggestion]") == "You chose: keep 2_again.png, remove the other"
-    tab.keyboard.press("Enter")
-    wait_for_done(tab, 1)
-    assert decisions(store) == {"train/2.png": "remove"}
-
-
-def test_a_duplicate_is_not_discarded_by_itself_and_its_keeper_names_what_goes_too(tab, store):
-    tab.goto(f"/image?{urlencode({'id': COPIES[0]})}")
-    sync_api.expect(tab.get_by_role("button", name="Keep", exact=True)).to_be_visible()
-    sync_api.expect(tab.get_by_role("button", name="Discard")).to_have_count(0)
-    scores = store.read(schema.SCORES).set_index("image_id")
-    keeper = scores.loc[COPIES[0], "keeper_id"]
-    copies = scores.index[scores["keeper_id"] == keeper]
-    tab.goto(f"/image?{urlencode({'id': keeper})}")
-    sync_api.expect(tab.get_by_text("Discard lets the picture go altogether")).to_be_visible()
-    tab.get_by_role("button", name="Discard").click()
-    tab.get_by_text("decided: discard", exact=True).wait_for()
-    assert decisions(store) == {keeper: "discard"}
-    summary = apply_decisions(remembered(store))
-    kept = Path(summary.folder, "manifest.csv").read_text()
-    assert not [name for name in (keeper, *copies) if name in kept]
-    tab.get_by_role("button", name="Undo").click()
-    sync_api.expect(tab.get_by_text("decided: discard", exact=True)).to_have_count(0)
-    assert decisions(store) == {}
-
-
-def test_who_decided_that_an_image_stays_is_said_as_the_reason(tab):
-    tab.goto("/review?group=train/2.png")
-    tab.get_by_label("Reviewer name").fill("Ann")
-    tab.get_by_label("Reviewer name").press("Tab")
-    tab.locator("main").focus()
-    tab.get_by_text("Suggested: keep").wait_for()
-    tab.keyboard.press("k")
-    tab.get_by_text("Ann decided to keep it").wait_for()
-    said = "Suggested: keep 2_again.png, remove the other; Ann decided to keep it"
-    assert tab.inner_text("[data-suggestion]") == said
-    tab.keyboard.press("1")
-    sync_api.expect(tab.locator("[data-suggestion]")).to_have_text(said)
-
-
-def test_skipping_and_arrows_move_without_deciding(tab, store):
-    tab.goto("/review")
-    tab.get_by_text("Group 1 of 4").wait_for()
-    tab.keyboard.press("s")
-    tab.get_by_text("Group 2 of 4").wait_for()
-    tab.keyboard.press("j")
-    tab.get_by_text("Group 3 of 4").wait_for()
-    tab.keyboard.press("ArrowUp")
-    tab.get_by_text("Group 2 of 4").wait_for()
-    assert decisions(store) == {}
-
-
-def test_refusing_to_remove_the_last_one_is_told(tab, store):
-    tab.goto("/review?group=train/2.png")
-    tab.get_by_text("Suggested: keep").wait_for()
-    tab.keyboard.press("r")
-    wait_for_done(tab, 1)
-    tab.goto("/review?group=train/2.png")
-    tab.get_by_text("This group is decided.").wait_for()
-    tab.keyboard.press("ArrowLeft")
-    tab.keyboard.press("r")
-    tab.get_by_text("would leave no copy").wait_for()
-    assert decisions(store) == {"test/2_again.png": "remove"}
-
-
-def test_a_second_tab_is_told_of_the_first_ones_decision_and_shows_the_group_again(tab, store):
-    tab.goto("/review?group=train/2.png")
-    tab.get_by_text("Suggested: keep").wait_for()
-    other = tab.context.new_page()
-    other.goto("/review?group=train/2.png")
-    other.get_by_text("Suggested: keep").wait_for()
-    other.keyboard.press("Enter")
-    wait_for_done(other, 1)
-    tab.keyboard.press("n")
-    tab.get_by_text("decided to remove 'test/2_again.png' in favour of 'train/2.png'").wait_for()
-    tab.get_by_text("This group is decided.").wait_for()
-    assert decisions(store) == {"test/2_again.png": "remove"}
-
-
-def test_a_broken_decisions_file_stays_told_and_covers_no_button(tab, store):
-    tab.goto("/review?group=train/2.png")
-    tab.get_by_text("Suggested: keep").wait_for()
-    store.decisions_file.write_text("image_id,decision\ntrain/nowhere.png,keep\n")
-    tab.keyboard.press("k")
-    banner = tab.locator("[data-banner]")
-    sync_api.expect(banner).to_contain_text("unknown image 'train/nowhere.png'")
-    skip = tab.get_by_role("button", name="Skip").bounding_box()
-    assert skip["y"] + skip["height"] <= tab.viewport_size["height"]
-    assert banner.bounding_box()["y"] + banner.bounding_box()["height"] <= tab.locator("main").bounding_box()["y"]
-    store.decisions_file.unlink()
-    tab.keyboard.press("k")
-    sync_api.expect(banner).to_be_hidden()
-    assert decisions(store) == {"test/2_again.png": "keep"}
-
-
-def test_the_plan_page_keeps_saying_that_the_decisions_file_is_broken(tab, store):
-    store.decisions_file.write_text("image_id,decision\ntrain/nowhere.png,keep\n")
-    tab.goto("/plan")
-    tab.get_by_role("alert").get_by_text("A run would stop, and change nothing: decisions.csv line 2").wait_for()
-    assert tab.get_by_role("button", name="Run now").is_disabled()
-
-
-def test_flicker_swipe_and_difference_compare_two_pictures(tab):
-    tab.goto("/review?group=train/2.png")
-    tab.wait_for_selector(".side .pane")
-    tab.keyboard.down("Space")
-    tab.wait_for_selector("[data-mode=flicker][aria-checked=true]")
-    tab.keyboard.up("Space")
-    tab.wait_for_selector(".side .pane")
-    tab.get_by_role("radio", name="Swipe").click()
-    tab.get_by_role("slider", name="Edge between the two pictures").press("ArrowRight")
-    assert tab.get_by_role("slider", name="Edge").get_attribute("aria-valuenow") == "55"
-    tab.get_by_role("radio", name="Difference").click()
-    sync_api.expect(tab.locator("canvas")).to_have_attribute("data-share", re.compile("^0[.][2-9]"))
-    assert "compare=difference" in tab.url
-
-
-def test_many_are_accepted_after_a_preview_and_undone_as_one(tab, store):
-    tab.goto("/review")
-    tab.get_by_role("button", name="Accept many").click()
-    tab.get_by_role("dialog").get_by_role("textbox", name="Distance").fill("0.05")
-    tab.get_by_role("dialog").get_by_role("textbox", name="Distance").press("Tab")
-    tab.get_by_role("button", name="Remove 5").click()
-    wait_for_done(tab, GROUPS)
-    assert len(decisions(store)) == 5
-    tab.keyboard.press("u")
-    wait_for_done(tab, 0)
-    assert decisions(store) == {}
-
-
-def test_decisions_made_while_the_server_is_away_are_written_when_it_is_back(tab, store):
-    server = Process(store)
-    tab.goto(f"{server.address}review")
-    tab.get_by_text("Suggested: keep").wait_for()
-    server.kill()
-    tab.keyboard.press("r")
-    tab.get_by_text("The server does not answer").wait_for()
-    again = Process(store, server.port)
-    try:
-        wait_for_done(tab, 1)
-        assert list(decisions(store).values()) == ["remove"]
-    finally:
-        again.kill()
-
-
-def test_decisions_kept_for_one_store_are_never_written_to_another(tab, store, made, tmp_path):
-    shutil.copytree(made / "store", tmp_path / "other")
-    other = Store(tmp_path / "other")
-    server = Process(store)
-    tab.goto(f"{server.address}review?group=train/2.png")
-    tab.get_by_text("Suggested: keep").wait_for()
-    server.kill()
-    tab.keyboard.press("r")
-    tab.get_by_text("1 decision kept").wait_for()
-    stranger = Process(other, server.port)
-    try:
-        tab.get_by_text("The server shows another store by now").wait_for()
-        tab.reload()
-        wait_for_done(tab, 0)
-        assert decisions(other) == {}
-    finally:
-        stranger.kill()
-    again = Process(store, server.port)
-    try:
-        tab.reload()
-        wait_for_done(tab, 1)
-        assert decisions(store) == {"test/2_again.png": "remove"}
-    finally:
-        again.kill()
-
-
-def test_the_reviewers_name_is_remembered_and_written(tab, store):
-    tab.goto("/review")
-    tab.get_by_label("Reviewer name").fill("Ann Other")
-    tab.get_by_label("Reviewer name").press("Tab")
-    tab.goto("/review?group=train/4.png")
-    assert tab.get_by_label("Reviewer name").input_value() == "Ann Other"
-    tab.get_by_role("button", name="Accept suggestion").click()
-    wait_for_done(tab, 1)
-    assert "Ann Other" in store.decisions_file.read_text()
 
 
 # ---- the rest

@@ -10,7 +10,7 @@ from dedup_assets.core.errors import DecisionError
 from dedup_assets.core.exploring.decision_file import NewDecision
 from dedup_assets.core.exploring.groups import Group, Groups
 from dedup_assets.core.exploring.snapshot import Snapshot
-from dedup_assets.core.exploring.standing import in_words, mark_of, who_decided
+from dedup_assets.core.exploring.standing import mark_of, who_decided
 from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPair, Removal, collect
 from dedup_assets.core.scoring.decisions import (
     DISCARD,
@@ -177,16 +177,6 @@ class Review:
         going = (removes or ()) if action == ACCEPT else (row,)
         keeper_left = keeper in going or keeper not in state.removed
         return not going or (keeper_left and all(state.removed.get(gone, -1) >= 0 for gone in going))
-
-    def refusal(self, leader: int, row: int) -> str:
-        """The sentence for an action that the decisions that stand leave no room for, or that did not know of them."""
-        standing = in_words(self.said(leader), str(self.groups.gallery.ids[row]))
-        if not standing:
-            return "the decisions about this group were taken back meanwhile; look at it again. Nothing was changed"
-        return (
-            f"{standing}. Nothing was changed; look at the group again, and keep (k), remove (r) or discard (d) "
-            "an image to overrule that"
-        )
 
     def lines(self, suggestions: Iterable[Suggestion]) -> list[NewDecision]:
         """Suggestions as lines of the decisions file."""

@@ -20,8 +20,19 @@ def mark_of(said: Sequence[BoundDecision]) -> str:
     return version_of(sorted((entry.decision.decision, entry.image_ids, entry.duplicate_of or "") for entry in said))
 
 
-def in_words(said: Sequence[BoundDecision], image_id: str) -> str:
-    """Who decided what: about the image if anything was, else about the others. '' when nothing was decided."""
+def refusal(said: Sequence[BoundDecision], image_id: str) -> str:
+    """The sentence for an action on an image that the decisions about its group leave no room for, or that did not know
+    of them."""
+    if not said:
+        return "the decisions about this group were taken back meanwhile; look at it again. Nothing was changed"
+    return (
+        f"{_in_words(said, image_id)}. Nothing was changed; look at the group again, and keep (k), remove (r) or "
+        "discard (d) an image to overrule that"
+    )
+
+
+def _in_words(said: Sequence[BoundDecision], image_id: str) -> str:
+    """Who decided what: about the image if anything was, else about the others."""
     about = [entry for entry in said if image_id in (*entry.image_ids, entry.duplicate_of)] or list(said)
     more = f"; and {len(about) - _TOLD:,} more" if len(about) > _TOLD else ""
     return "; ".join(_told(entry) for entry in about[:_TOLD]) + more
