@@ -198,7 +198,8 @@ def tab(chromium, address):
     context.set_default_timeout(8000)
     tab = context.new_page()
     problems = []
-    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("pageerror", lambda error: problems.append(error.stack or str(error)))
     yield tab
     context.close()
-    assert not problems
+    if problems:
+        pytest.fail("the page reported: " + "; ".join(problems))

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -209,3 +210,40 @@ def test_the_reviewers_name_is_remembered_and_written(tab, store):
     tab.get_by_role("button", name="Accept suggestion").click()
     wait_for_done(tab, 1)
     assert "Ann Other" in store.decisions_file.read_text()
+
+
+def cut_off(route):
+    """The answer without its end."""
+    route.fulfill(status=200, content_type="application/json", body=route.fetch().text()[:-1])
+
+
+def test_an_answer_that_is_cut_off_is_said_and_asked_for_again(tab, store):
+    tab.route("**/api/review/group?*", cut_off)
+    tab.goto("/review?group=train/2.png")
+    tab.get_by_text("The answer of the server was cut off.").wait_for()
+    tab.unroute("**/api/review/group?*")
+    tab.reload()
+    tab.get_by_text("Suggested: keep").wait_for()
+    tab.route("**/api/review/decide", cut_off)
+    tab.keyboard.press("r")
+    tab.get_by_text("The answer of the server was cut off. 1 decision kept").wait_for()
+    tab.unroute("**/api/review/decide")
+    wait_for_done(tab, 1)
+    assert decisions(store) == {"test/2_again.png": "remove"}
+
+
+def test_a_question_that_no_server_answers_is_said(tab, store):
+    with serving(store) as (address, _):
+        tab.goto(f"{address}review?group=train/3.png")
+        tab.get_by_text("Suggested: keep").wait_for()
+    tab.keyboard.press("2")
+    tab.locator(".toast", has_text="The server does not answer.").wait_for()
+
+
+def test_a_decision_from_before_a_reload_is_settled_once_the_groups_are_there(tab, store):
+    port = decide_in_vain(tab, store)
+    with serving(store, port):
+        tab.route("**/api/review", lambda route: (time.sleep(1), route.continue_()))
+        tab.reload()
+        wait_for_done(tab, 1)
+        assert tab.locator(".unsaved").count() == 0

@@ -1,5 +1,5 @@
 // Decisions on their way: sent one after the other, kept in this browser, by store, until the server has written them.
-import { OtherStore, Refused, post, store } from "/static/api.js";
+import { OtherStore, Unanswered, post, store } from "/static/api.js";
 import { $, h, plural } from "/static/dom.js";
 
 const KEY = `unsent-decisions ${store}`;
@@ -11,7 +11,6 @@ export class Outbox {
     this.settled = settled;
     this.waiting = stored();
     this.busy = false;
-    if (this.waiting.length) this.send();
   }
 
   add(path, body) {
@@ -27,23 +26,28 @@ export class Outbox {
   async send() {
     if (this.busy) return;
     this.busy = true;
-    while (this.waiting.length) {
-      const message = this.waiting[0];
-      try {
-        const answer = await post(message.path, message.body);
-        this.done();
-        this.settled(answer, null, message);
-      } catch (error) {
-        if (error instanceof Refused && !(error instanceof OtherStore)) {
-          this.done();
-          this.settled(null, error, message);
-        } else {
-          this.warn(error instanceof OtherStore ? "The server shows another store by now; reload the page." : "The server does not answer.");
-          await new Promise((resolve) => { setTimeout(resolve, RETRY_MS); });
-        }
-      }
+    try {
+      while (this.waiting.length) await this.sendFirst();
+    } finally {
+      this.busy = false;
     }
-    this.busy = false;
+  }
+
+  async sendFirst() {
+    const [message] = this.waiting;
+    let [answer, refusal] = [null, null];
+    try {
+      answer = await post(message.path, message.body);
+    } catch (error) {
+      if (error instanceof Unanswered || error instanceof OtherStore) {
+        this.warn(error instanceof OtherStore ? "The server shows another store by now; reload the page." : error.message);
+        await new Promise((resolve) => { setTimeout(resolve, RETRY_MS); });
+        return;
+      }
+      refusal = error;
+    }
+    this.done();
+    this.settled(answer, refusal, message);
   }
 
   done() {

@@ -93,7 +93,13 @@ function problem(sentence) {
 }
 
 async function follow() {
-  const state = await get("/api/plan/outcome");
+  let state;
+  try {
+    state = await get("/api/plan/outcome");
+  } catch {
+    setTimeout(follow, 2000);
+    return;
+  }
   progress.hidden = !state.running;
   if (state.running) {
     foresee.disabled = true;

@@ -196,6 +196,7 @@ function settled(answer, { path }) {
     return reload(answer.group);
   }
   const entry = groups.find(([leader]) => leader === answer.group.id);
+  if (!entry) return load(); // kept from another time, when this group was another
   details.set(answer.group.id, Promise.resolve(answer.group));
   entry[3] = answer.group.waits.length > 0;
   showProgress();
@@ -223,7 +224,7 @@ async function reload(id) {
 function refused(error) {
   say(error.message, true);
   details.clear();
-  load().catch(() => {});
+  load();
 }
 
 const actions = {
@@ -304,4 +305,4 @@ document.addEventListener("store-changed", () => {
   details.clear();
   load();
 });
-load().catch((error) => say(error.message, true));
+load().finally(() => outbox.send());

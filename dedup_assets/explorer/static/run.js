@@ -13,6 +13,7 @@ export async function watchRun() {
   try {
     state = await get("/api/run");
   } catch {
+    if (wasRunning) timer = setTimeout(watchRun, 2000);
     return;
   }
   show(state);

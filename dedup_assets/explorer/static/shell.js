@@ -1,5 +1,6 @@
 // What every page has: the theme, the reviewer's name, broken pictures, and the run.
-import { $, $$, cannotShow } from "/static/dom.js";
+import { Refused, Unanswered } from "/static/api.js";
+import { $, $$, cannotShow, say } from "/static/dom.js";
 import { watchRun } from "/static/run.js";
 
 const remembered = (key) => {
@@ -32,5 +33,12 @@ for (const img of $$("img[data-fallible]")) {
   if (img.complete && !img.naturalWidth) broken(img);
   else img.addEventListener("error", () => broken(img), { once: true });
 }
+
+// What the server said, or failed to say, where no part of the page expected it.
+addEventListener("unhandledrejection", (event) => {
+  if (!(event.reason instanceof Refused || event.reason instanceof Unanswered)) return;
+  event.preventDefault();
+  say(event.reason.message, true);
+});
 
 watchRun();
