@@ -282,3 +282,13 @@ def test_dark_and_light_are_chosen_and_remembered(tab):
     tab.get_by_role("button", name="Switch between light and dark").click()
     tab.goto("/grid")
     assert tab.evaluate("document.documentElement.dataset.theme") != first
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [("/image?id=train/2.png", "**/api/resembling?*"), ("/plan", "**/api/plan/outcome"), ("/review", "**/api/review")],
+)
+def test_a_page_whose_question_has_no_answer_says_so(tab, path, asked):
+    tab.route(asked, lambda route: route.abort())
+    tab.goto(path)
+    tab.locator(".toast", has_text="The server does not answer.").wait_for()

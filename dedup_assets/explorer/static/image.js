@@ -37,8 +37,7 @@ if (decide) {
   }));
 }
 
-const host = $("[data-resembling]");
-if (host) {
+async function showResembling(host) {
   const { images, why } = await get("/api/resembling", new URLSearchParams({ id: host.dataset.resembling }));
   if (why) host.append(h("p", { class: "muted" }, why));
   if (images.length) {
@@ -52,3 +51,6 @@ if (host) {
     );
   }
 }
+
+const host = $("[data-resembling]");
+if (host) showResembling(host);

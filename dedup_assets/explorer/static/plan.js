@@ -122,5 +122,10 @@ foresee.addEventListener("click", async () => {
 });
 runAll.addEventListener("click", () => startRun({ all: true }));
 document.addEventListener("store-changed", () => load());
-await load();
-if ((await get("/api/plan/outcome")).running) await follow();
+
+async function start() {
+  await load();
+  if ((await get("/api/plan/outcome")).running) await follow();
+}
+
+start();
