@@ -43,7 +43,13 @@ def every_pair(contents):
 
 
 def sieve(contents, shelf=None, engine=None):
-    return Sieve(lambda rows: [contents[row] for row in rows.tolist()], Sketches(shelf, 1), engine or Engine())
+    def at(rows):
+        return [contents[row] for row in rows.tolist()]
+
+    def upright(first, second):
+        return np.zeros_like(first), np.zeros_like(second)
+
+    return Sieve(at, upright, Sketches(shelf, 1), engine or Engine())
 
 
 def test_it_keeps_what_is_one_picture_and_lets_most_others_go(contents, every_pair):

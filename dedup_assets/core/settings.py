@@ -65,8 +65,8 @@ STORE_HELP = "Folder for the database and everything else that is written; $DEDU
 DECISIONS_HELP = "CSV file of reviewed decisions; decisions.csv in the store when not given."
 KEY_PREFIX_HELP = "Asset key prefix, so that several datasets live in one deployment."
 EMBEDDER_HELP = (
-    "What turns pictures into vectors: 'thumbnail' (default, offline), a torchvision backbone such as 'resnet50', or "
-    "'torchscript:FILE'."
+    "What turns pictures into vectors: 'thumbnail' (default, offline), 'thumbnail-turned' (finds copies turned by "
+    "quarters or upside down, too), a torchvision backbone such as 'resnet50', or 'torchscript:FILE'."
 )
 SECOND_STAGE_HELP = (
     "Align and compare each candidate pair locally before calling it near. Turned off, the vectors alone decide: "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dedup_assets.core.calibration.edits import EDITS, Edit
+from dedup_assets.core.calibration.edits import EDITS, TURNS, Edit
 from dedup_assets.core.calibration.planting import Bench, DifferentPairs, Photo, choose_photos
 from dedup_assets.core.calibration.suggestion import Suggestion, suggest
 from dedup_assets.core.detection.base import Embedder
@@ -87,17 +87,19 @@ def calibrate(
     *,
     second_stage: bool = True,
     photos: int = PHOTOS,
-    edits: Sequence[Edit] = EDITS,
+    edits: Sequence[Edit] | None = None,
     workers: int | None = None,
     run: Run | None = None,
 ) -> CalibrationReport:
     """Recall of planted edits and false pairs among up to `photos` of the images under a folder.
 
     Which images, and what chance puts into an edit, hangs on their image_ids alone. `second_stage=False` judges the
-    vectors alone. Everything is written to a temporary folder, and gone afterwards. Raises DedupError when fewer than
-    4 different images can be read, NoImagesError when the folder cannot be listed.
+    vectors alone. `edits`: all that the embedder sets out to find, when not given. Everything is written to a temporary
+    folder, and gone afterwards. Raises DedupError when fewer than 4 different images can be read, NoImagesError when
+    the folder cannot be listed.
     """
     run = run or Run()
+    edits = edits or (*EDITS, *(TURNS if any(embedder.turns) else ()))
     source = source_of(images)
     listing = source.listing()
     chosen, skipped = choose_photos(source, listing, photos)

@@ -79,6 +79,16 @@ def _warp(matrix: NDArray[np.float64], picture: Picture, border: int = cv2.BORDE
     return Image.fromarray(warped)
 
 
+def _turned(turns: int, mirrored: bool = False, then: Apply = _unchanged) -> Apply:
+    """By quarters, anticlockwise."""
+
+    def apply(picture: Picture, generator: np.random.Generator) -> Picture:
+        pixels = np.rot90(np.asarray(picture), turns)
+        return then(Image.fromarray(np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels)), generator)
+
+    return apply
+
+
 def _shift(share: float, border: int) -> Apply:
     def apply(picture: Picture, generator: np.random.Generator) -> Picture:
         x, y = generator.choice([-share, share], 2)
@@ -348,4 +358,21 @@ EDITS: tuple[Edit, ...] = (
     Edit("wide letterbox", "framing", drawn.border(0, 0.2, 0, 0.2, "black"), True),
     Edit("blur 0.8 %", "blur and noise", _blur(0.008), True),
     Edit("noise 22", "blur and noise", _noise(22), True),
+)
+
+# What `thumbnail-turned` finds besides.
+TURNS: tuple[Edit, ...] = (
+    Edit("quarter turn", "turn", _turned(1), True),
+    Edit("three quarter turns", "turn", _turned(3), True),
+    Edit("upside down", "turn", _turned(2), True),
+    Edit("top and bottom swapped", "turn", _turned(2, mirrored=True), True),
+    Edit("quarter turn, mirrored", "turn", _turned(1, mirrored=True), True),
+    Edit("three quarter turns, mirrored", "turn", _turned(3, mirrored=True), True),
+    Edit("quarter turn, JPEG q 30", "turn", _turned(1), True, "JPEG", {"quality": 30}),
+    Edit("quarter turn, half size", "turn", _turned(3, then=_resize(0.5)), True),
+    Edit("quarter turn, brightness -40 %", "turn", _turned(1, then=_enhance(ImageEnhance.Brightness, 0.6)), True),
+    Edit("quarter turn, crop 90 %", "turn", _turned(1, then=_crop(0.9)), True),
+    Edit("quarter turn, border 5 %", "turn", _turned(3, then=drawn.border(0.05, 0.05, 0.05, 0.05, "black")), True),
+    Edit("quarter turn, watermark", "turn", _turned(3, then=drawn.watermark), True),
+    Edit("upside down, crop 90 %", "turn", _turned(2, then=_crop(0.9)), True),
 )

@@ -14,10 +14,10 @@ from PIL import Image
 from dedup_assets.core.calibration.edits import Edit, plant
 from dedup_assets.core.detection.base import Calibration, Embedder
 from dedup_assets.core.detection.comparing import Comparer
-from dedup_assets.core.detection.contents import Content, Sketches
+from dedup_assets.core.detection.contents import Content, Sketches, ends_of
 from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.detection.products import Int8
-from dedup_assets.core.detection.search import Distances, Indices, pair_distances
+from dedup_assets.core.detection.search import Distances, Indices, pair_distances, pair_turns
 from dedup_assets.core.detection.sifting import Sieve
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import SourceError
@@ -119,17 +119,26 @@ class Bench:
         same = np.array([row_of[content.content_id] for content in contents])
         pairs, inverse = np.unique(same[first] * len(contents) + same[second], return_inverse=True)
         first, second = np.divmod(pairs, len(contents))
+
+        def at(rows: Indices) -> list[Content]:
+            return [contents[row] for row in rows.tolist()]
+
+        def turns(first: Indices, second: Indices) -> tuple[Indices, Indices]:
+            return pair_turns(vectors, first, second, self._embedder.turns)
+
         view, distance = pair_distances(vectors, first, second, self._embedder.calibration)
         offered = view <= (self._embedder.candidate_distance if second_stage else 1.0)
         if second_stage:
             sketches = Sketches(_sketches(folder), self._workers)
-            sieve = Sieve(lambda rows: [contents[row] for row in rows.tolist()], sketches, LocalEngine(self._workers))
+            sieve = Sieve(at, turns, sketches, LocalEngine(self._workers))
             kept = sieve(first[offered], second[offered], view[offered])
             distance = np.where(offered, np.maximum(distance, self._embedder.candidate_distance), distance)
             offered[offered] = kept
         shelf = ArrayShelf(folder / f"compared_{second_stage}", (2,), "f8")
         comparer = Comparer(shelf, second_stage, self._workers, sketches=_sketches(folder))
-        distance[offered], _ = comparer.distances(contents, first[offered], second[offered], view[offered], Run())
+        first, second = first[offered], second[offered]
+        ends = ends_of(at, first, second, turns(first, second))
+        distance[offered], _ = comparer.distances(*ends, view[offered], Run())
         return np.asarray(distance[inverse])
 
 

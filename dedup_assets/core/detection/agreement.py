@@ -65,9 +65,9 @@ class Prepared:
     crops: Crops
 
 
-def prepare(file: Readable) -> Prepared:
-    """The picture as `compare` wants it. Raises what the decoder raises."""
-    return prepare_picture(read_picture(file, PICTURE_SIZE))
+def prepare(file: Readable, turns: int = 0) -> Prepared:
+    """The picture, turned by so many quarters, as `compare` wants it. Raises what the decoder raises."""
+    return prepare_picture(np.ascontiguousarray(np.rot90(read_picture(file, PICTURE_SIZE), turns)))
 
 
 def prepare_picture(picture: NDArray[np.uint8]) -> Prepared:

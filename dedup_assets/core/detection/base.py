@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEFAULT_EMBEDDER = "thumbnail"
+TURNED_EMBEDDER = "thumbnail-turned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Embedder(Protocol):
     @property
     def views(self) -> int:
         """Vectors per picture: view 0 is the full frame, others are what a near duplicate of it might show."""
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """(views,) by how many quarters each view shows the picture turned, anticlockwise; mirrored views, too."""
 
     @property
     def calibration(self) -> Calibration:

@@ -47,7 +47,8 @@ class _Pair(NamedTuple):
     @property
     def of_one_size(self) -> bool:
         """Whether a comparison at full size can tell anything."""
-        return self.first.size == self.second.size and self.first.frames == self.second.frames == 1
+        turned = self.first.turns or self.second.turns
+        return not turned and self.first.size == self.second.size and self.first.frames == self.second.frames == 1
 
 
 def comparison_version() -> str:
@@ -154,18 +155,18 @@ class Comparer:
         from dedup_assets.core.detection import agreement, judging
 
         self._judge = self._judge or judging.Judge()
-        ids, ends = np.unique([end.content_id for pair in pairs for end in pair.ends], return_inverse=True)
-        contents = {end.content_id: end for pair in pairs for end in pair.ends}
+        keys, ends = np.unique([end.key for pair in pairs for end in pair.ends], return_inverse=True)
+        contents = {end.key: end for pair in pairs for end in pair.ends}
 
         def align(asked: list[int]) -> Iterator[float]:
             self._prepare({end for k in asked for end in pairs[k].ends})
             pictures = self._pictures
             return in_parallel(
-                lambda k: agreement.compare(*(pictures[end.content_id] for end in pairs[k].ends)), asked, self._workers
+                lambda k: agreement.compare(*(pictures[end.key] for end in pairs[k].ends)), asked, self._workers
             )
 
         first, second = ends.reshape(-1, 2).T
-        ordered = [contents[name] for name in ids]
+        ordered = [contents[key] for key in keys]
         sizes = [content.size for content in ordered]
         agreed = self._judge.agreements(self._sketches.read(ordered), sizes, first, second, align)
         return np.stack([np.maximum(judging.distances_of(agreed), LEAST_NEAR_DISTANCE), agreed], axis=1)
@@ -174,12 +175,12 @@ class Comparer:
         from dedup_assets.core.detection import agreement
 
         for content in contents:
-            if content.content_id in self._pictures:
-                self._pictures.move_to_end(content.content_id)
-        new = sorted((c for c in contents if c.content_id not in self._pictures), key=lambda c: c.content_id)
-        pictures = in_parallel(lambda content: agreement.prepare(content.file), new, self._workers)
+            if content.key in self._pictures:
+                self._pictures.move_to_end(content.key)
+        new = sorted((content for content in contents if content.key not in self._pictures), key=lambda one: one.key)
+        pictures = in_parallel(lambda content: agreement.prepare(content.file, content.turns), new, self._workers)
         for content, picture in zip(new, pictures, strict=True):
-            self._pictures[content.content_id] = picture
+            self._pictures[content.key] = picture
         while len(self._pictures) > max(_PICTURES_KEPT, len(contents)):
             self._pictures.popitem(last=False)
 

@@ -1,8 +1,9 @@
 """Distinct contents, and the small pictures of them that pairs are judged by."""
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,44 @@ from dedup_assets.core.scanning import in_parallel
 from dedup_assets.core.sources.base import Readable
 from dedup_assets.core.storage.arrays import ArrayShelf
 
+Indices = NDArray[np.int64]
+ContentsAt = Callable[[Indices], Sequence["Content"]]
+
+QUARTERS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One distinct content: where to read it, and its displayed size and number of frames."""
+    """One distinct content: where to read it, its displayed size and number of frames, and how to look at it: turned
+    by so many quarters, anticlockwise."""
 
     content_id: str
     file: Readable
     size: tuple[int, int]
     frames: int
+    turns: int = 0
+
+    @property
+    def key(self) -> str:
+        """Of what is seen: no other content has it, nor this one turned otherwise."""
+        return f"{self.content_id}{self.turns or ''}"
+
+
+class Ends(NamedTuple):
+    """The contents that pairs are of, each once, and the places of both ends among them."""
+
+    contents: list[Content]
+    first: Indices
+    second: Indices
+
+
+def ends_of(contents: ContentsAt, first: Indices, second: Indices, turns: tuple[Indices, Indices] | None) -> Ends:
+    """The contents of pairs of rows. `turns`: by how many quarters to turn each first and each second one."""
+    rows = np.stack([first, second]) * QUARTERS
+    seen, places = np.unique(rows + np.stack(turns) if turns else rows, return_inverse=True)
+    there = contents(seen // QUARTERS)
+    turned = [replace(one, turns=by) if by else one for one, by in zip(there, (seen % QUARTERS).tolist(), strict=True)]
+    return Ends(turned, *places.reshape(2, -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +62,13 @@ class Sketches:
 
     def read(self, contents: Sequence[Content]) -> NDArray[np.uint8]:
         """(n, 48, 48, 3) uint8 RGB."""
+        sketches = self._upright(contents)
+        for place, content in enumerate(contents):
+            if content.turns:
+                sketches[place] = np.rot90(sketches[place], content.turns)
+        return sketches
+
+    def _upright(self, contents: Sequence[Content]) -> NDArray[np.uint8]:
         if self.shelf:
             with contextlib.suppress(KeyError):
                 return self.shelf.read([content.content_id for content in contents])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.base import DEFAULT_EMBEDDER, Calibration
+from dedup_assets.core.detection.base import DEFAULT_EMBEDDER, TURNED_EMBEDDER, Calibration
 from dedup_assets.core.detection.borders import inside_borders, plain
 from dedup_assets.core.detection.pooling import CELL, Span, cell_weights
 from dedup_assets.core.images import SKETCH_SIZE
@@ -22,13 +22,28 @@ Float = NDArray[np.float64]
 
 # Crops of one side, 0..1: all of it, the first or last nine or eight tenths, the middle.
 _SPANS: tuple[Span, ...] = ((0, 1), (0, 0.9), (0.1, 1), (0, 0.8), (0.2, 1), (0.075, 0.925))
-# (rows, columns, mirrored) as indices into _SPANS; the frame without its plain borders comes last, see `_trimmed`.
+
+
+class _View(NamedTuple):
+    """A part of a picture, as indices into _SPANS, turned by quarters and then mirrored."""
+
+    rows: int = 0
+    columns: int = 0
+    mirrored: bool = False
+    turns: int = 0
+
+
+_FULL = (_View(),)
 _VIEWS = (
-    (0, 0, False),
-    *((rows, columns, False) for rows in (1, 2) for columns in (1, 2)),
-    *((rows, columns, False) for rows in (3, 4) for columns in (3, 4)),
-    (0, 0, True),
-    (5, 5, True),
+    *_FULL,
+    *(_View(rows, columns) for rows in (1, 2) for columns in (1, 2)),
+    *(_View(rows, columns) for rows in (3, 4) for columns in (3, 4)),
+    _View(0, 0, mirrored=True),
+    _View(5, 5, mirrored=True),
+)
+_TURNED = (  # the other picture, turned by one, is the same as this one by three
+    *(_View(turns=turns) for turns in (1, 2)),
+    *(_View(mirrored=True, turns=turns) for turns in (1, 2, 3)),
 )
 
 _GRID = 16  # cells a side for light
@@ -58,15 +73,17 @@ _COLOUR_DIMENSIONS = 3 * _COLOUR_CODE.shape[1]
 
 
 class ThumbnailEmbedder:
-    """See `Embedder`. Fitted by `dedup_assets_tests.benchmarks.fit_descriptor`; needs numpy alone."""
+    """See `Embedder`. Fitted by `dedup_assets_tests.benchmarks.fit_descriptor`; needs numpy alone.
 
-    name = DEFAULT_EMBEDDER
+    Its views are parts, a mirror image, and the frame without its plain borders; when `turned`, also the frame turned
+    by quarters, mirrored or not.
+    """
+
     picture_size = SKETCH_SIZE
-    views = len(_VIEWS) + 1
     calibration = Calibration(view_factor=1.3)
     candidate_distance = 0.137
 
-    def __init__(self, weights: Path = _WEIGHTS) -> None:
+    def __init__(self, weights: Path = _WEIGHTS, *, turned: bool = False) -> None:
         with np.load(weights) as stored:
             mean, projection = stored["mean"], stored["projection"]
         digest = hashlib.sha256(mean.tobytes() + projection.tobytes()).hexdigest()
@@ -74,6 +91,10 @@ class ThumbnailEmbedder:
         self.dimension = projection.shape[1] + _COLOUR_DIMENSIONS
         self._projection = projection.astype(np.float64)
         self._offset = mean.astype(np.float64) @ self._projection
+        self._views = (*_VIEWS, *(_TURNED if turned else ()))
+        self.name = TURNED_EMBEDDER if turned else DEFAULT_EMBEDDER
+        self.turns = (*(view.turns for view in self._views), 0)
+        self.views = len(self.turns)
 
     def embed(self, pictures: Pictures) -> NDArray[np.float32]:
         """(n, 48, 48, 3) uint8 RGB -> (n, views, dimension) float32, rows L2-normalised.
@@ -82,7 +103,7 @@ class ThumbnailEmbedder:
         """
         vectors = np.empty((len(pictures), self.views, self.dimension), np.float32)
         for start in range(0, len(pictures), _CHUNK):
-            seen = _look(pictures[start : start + _CHUNK])
+            seen = _look(pictures[start : start + _CHUNK], self._views)
             projected = np.rint((_features(seen) @ self._projection - self._offset) / 4096)
             vectors[start : start + _CHUNK] = _with_colour(_unit(projected), seen).reshape(-1, *vectors.shape[1:])
         return vectors
@@ -95,7 +116,7 @@ def features(pictures: Pictures) -> Float:
     contrast in the same cells; colour differences in 8 x 8 cells, at half weight.
     """
     parts = (pictures[start : start + _CHUNK] for start in range(0, len(pictures), _CHUNK))
-    return np.concatenate([_features(_look(part, only_full=True)) for part in parts])
+    return np.concatenate([_features(_look(part, _FULL, trimmed=False)) for part in parts])
 
 
 def save_weights(path: Path, mean: Float, projection: Float) -> None:
@@ -111,36 +132,35 @@ class _Seen(NamedTuple):
     colour: Float  # (v, 128), blue minus light then red minus light
 
 
-def _look(pictures: Pictures, only_full: bool = False) -> _Seen:
+def _look(pictures: Pictures, views: tuple[_View, ...], trimmed: bool = True) -> _Seen:
+    """The views of each picture; when `trimmed`, the frame without its plain borders comes last."""
     red, green, blue = (pictures[..., channel].astype(np.int32) for channel in range(3))
     light = (77 * red + 150 * green + 29 * blue + 128) >> 8
-    boxes = [] if only_full else _trimmed(light)
+    boxes = _trimmed(light) if trimmed else []
     looks = [
-        _pool(plane.astype(np.float32), boxes, cells)
+        _pool(plane.astype(np.float32), views, boxes, cells)
         for plane, cells in ((light, _GRID), (blue - light, _COLOUR_GRID), (red - light, _COLOUR_GRID))
     ]
     return _Seen(looks[0], np.concatenate([look.reshape(len(look), -1) for look in looks[1:]], axis=1))
 
 
-def _pool(planes: NDArray[np.float32], boxes: list[tuple[Span, Span]], cells: int) -> Float:
-    """(n, 48, 48) -> (n * views, cells, cells); without `boxes` the full frames only.
+def _pool(planes: NDArray[np.float32], seen: tuple[_View, ...], boxes: list[tuple[Span, Span]], cells: int) -> Float:
+    """(n, 48, 48) -> (n * views, cells, cells): those named and, last, the box of each picture where boxes are given.
 
     float32 is exact here: 255 levels x 64 x 64 parts stay under 2 ** 24.
     """
     count = len(planes)
-    if not boxes:
-        weights = cell_weights(_SPANS[0], cells)
-        return (weights @ planes @ weights.T).astype(np.float64)
     weights = np.concatenate([cell_weights(span, cells) for span in _SPANS])
     across = (planes.reshape(-1, SKETCH_SIZE) @ weights.T).reshape(count, SKETCH_SIZE, -1)
     crops = (weights @ across).reshape(count, len(_SPANS), cells, len(_SPANS), cells)
-    views = np.empty((count, len(_VIEWS) + 1, cells, cells))
-    for place, (rows, columns, mirrored) in enumerate(_VIEWS):
-        crop = crops[:, rows, :, columns]
-        views[:, place] = crop[..., ::-1] if mirrored else crop
-    down = np.stack([cell_weights(rows, cells) for rows, _ in boxes])
-    along = np.stack([cell_weights(columns, cells).T for _, columns in boxes])
-    views[:, -1] = down @ planes @ along
+    views = np.empty((count, len(seen) + bool(boxes), cells, cells))
+    for place, view in enumerate(seen):
+        crop = np.rot90(crops[:, view.rows, :, view.columns], view.turns, axes=(1, 2))
+        views[:, place] = crop[..., ::-1] if view.mirrored else crop
+    if boxes:
+        down = np.stack([cell_weights(rows, cells) for rows, _ in boxes])
+        along = np.stack([cell_weights(columns, cells).T for _, columns in boxes])
+        views[:, -1] = down @ planes @ along
     return views.reshape(-1, cells, cells)
 
 

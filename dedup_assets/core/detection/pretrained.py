@@ -61,6 +61,7 @@ class TorchvisionEmbedder:
     """
 
     views = 1
+    turns = (0,)
     calibration = Calibration()
     candidate_distance = _CANDIDATE_DISTANCE
 
@@ -110,6 +111,7 @@ class TorchScriptEmbedder:
     """
 
     views = 1
+    turns = (0,)
     calibration = Calibration()
     candidate_distance = _CANDIDATE_DISTANCE
 

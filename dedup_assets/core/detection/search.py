@@ -5,7 +5,7 @@ are taken in the order of their norms: within a tile these hardly differ, so one
 in the tile can matter to it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -351,14 +351,35 @@ def pair_distances(
     view_cosine, full_cosine = np.empty(len(first)), np.empty(len(first))
     for start in range(0, len(first), _DECIDED):
         part = slice(start, start + _DECIDED)
-        a, b = vectors[first[part]].astype(np.int32), vectors[second[part]].astype(np.int32)
-        aa, bb = (a**2).sum(axis=2), (b**2).sum(axis=2)
-        forth = exact_cosine(np.einsum("pvd,pd->pv", a, b[:, 0]), aa, bb[:, :1])
-        back = exact_cosine(np.einsum("pvd,pd->pv", b, a[:, 0]), bb, aa[:, :1])
+        forth, back = _view_cosines(vectors, first[part], second[part])
         full_cosine[part] = forth[:, 0]
         view_cosine[part] = np.maximum(forth.max(axis=1), back.max(axis=1))
     full = calibration.distance(full_cosine)
     return np.minimum(calibration.distance(view_cosine) * calibration.view_factor, full), full
+
+
+def pair_turns(vectors: Int8, first: Indices, second: Indices, turns: Sequence[int]) -> tuple[Indices, Indices]:
+    """By how many quarters to turn the first and the second of each pair of rows, (p,) each, to see them alike.
+
+    `turns`: of each view. Nothing is turned where another view fits as well.
+    """
+    by = np.zeros((2, len(first)), np.int64)
+    order = np.argsort(np.asarray(turns) != 0, kind="stable")
+    for start in range(0, len(first) if any(turns) else 0, _DECIDED):
+        part = slice(start, start + _DECIDED)
+        forth, back = _view_cosines(vectors, first[part], second[part])
+        best = np.argmax(np.stack([forth, back], axis=2)[:, order].reshape(len(forth), -1), axis=1)
+        view, end = np.divmod(best, 2)
+        by[end, np.arange(start, start + len(best))] = np.asarray(turns)[order][view]
+    return by[0], by[1]
+
+
+def _view_cosines(vectors: Int8, first: Indices, second: Indices) -> tuple[Distances, Distances]:
+    """(p, views) of each view of the first with the full frame of the second, and the other way round."""
+    a, b = vectors[first].astype(np.int32), vectors[second].astype(np.int32)
+    aa, bb = (a**2).sum(axis=2), (b**2).sum(axis=2)
+    forth = exact_cosine(np.einsum("pvd,pd->pv", a, b[:, 0]), aa, bb[:, :1])
+    return forth, exact_cosine(np.einsum("pvd,pd->pv", b, a[:, 0]), bb, aa[:, :1])
 
 
 def exact_cosine(dots: NDArray[np.int32], squares: NDArray[np.int32], others: NDArray[np.int32]) -> Distances:

@@ -1,31 +1,23 @@
 """A sieve for candidate pairs: their outlines, then their sketches let most of them go, before any is named or kept."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.contents import Content, Sketches
+from dedup_assets.core.detection.contents import Content, ContentsAt, Ends, Indices, Sketches, ends_of
 from dedup_assets.core.engines.base import Engine
 from dedup_assets.core.scanning import shards_of
 
 if TYPE_CHECKING:
     from dedup_assets.core.detection.outlines import Outlines
 
-Indices = NDArray[np.int64]
+Turns = Callable[[Indices, Indices], tuple[Indices, Indices]]
 
 _SHARD = 1 << 15  # pairs in one piece of work
 _SKETCHES = 1 << 13  # in memory at a time
 _OUTLINES = 1 << 17  # kept, of 2.6 kB each
-
-
-class _Shard(NamedTuple):
-    """Pairs: the places in `contents` of both ends of each."""
-
-    contents: Sequence[Content]
-    first: Indices
-    second: Indices
 
 
 class SiftPairs:
@@ -39,7 +31,7 @@ class SiftPairs:
         """Travels without them."""
         return SiftPairs, (self._sketches,)
 
-    def __call__(self, shard: _Shard) -> NDArray[np.bool_]:
+    def __call__(self, shard: Ends) -> NDArray[np.bool_]:
         """False where outlines or sketches rule it out."""
         from dedup_assets.core.detection import judging
 
@@ -48,24 +40,24 @@ class SiftPairs:
         left = np.flatnonzero(kept)
         for start in range(0, len(left), _SKETCHES // 2):
             part = left[start : start + _SKETCHES // 2]
-            rows, first, second = _rows_of(shard.first[part], shard.second[part])
+            rows, ends = np.unique(np.stack([shard.first[part], shard.second[part]]), return_inverse=True)
             sketches = self._sketches.read([shard.contents[row] for row in rows.tolist()])
-            kept[part] = judge.worth_aligning(sketches, first, second)
+            kept[part] = judge.worth_aligning(sketches, *ends.reshape(2, -1))
         return kept
 
     def _outlines_of(self, contents: Sequence[Content]) -> "Outlines":
         from dedup_assets.core.detection import outlines
 
         held = dict(self._outlines)  # another thread may let go of them meanwhile
-        new = [content for content in contents if content.content_id not in held]
+        new = [content for content in contents if content.key not in held]
         for part in shards_of(new, _SKETCHES):
             drawn = outlines.outline(self._sketches.read(part))
-            held.update(zip((content.content_id for content in part), zip(*drawn, strict=True), strict=True))
+            held.update(zip((content.key for content in part), zip(*drawn, strict=True), strict=True))
         if len(held) <= _OUTLINES:
             self._outlines.update(held)
         else:
             self._outlines = {}
-        lines = zip(*(held[content.content_id] for content in contents), strict=True)
+        lines = zip(*(held[content.key] for content in contents), strict=True)
         return outlines.Outlines(*(np.stack(line) for line in lines))
 
 
@@ -74,13 +66,15 @@ class Sieve:
 
     def __init__(
         self,
-        contents: Callable[[Indices], Sequence[Content]],
+        contents: ContentsAt,
+        turns: Turns,
         sketches: Sketches,
         engine: Engine,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """`contents`: those of some rows. `engine`: does the work. `progress(done, total)`: told of each call."""
-        self._contents, self._engine, self._progress = contents, engine, progress
+        """`contents`: those of some rows. `turns(first, second)`: by how many quarters to turn the ends of pairs of
+        rows. `engine`: does the work. `progress(done, total)`: told of each call."""
+        self._contents, self._turns, self._engine, self._progress = contents, turns, engine, progress
         self._work = SiftPairs(sketches)
 
     def __call__(self, first: Indices, second: Indices, vector_distance: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -99,13 +93,5 @@ class Sieve:
                 self._progress(int(part[-1]) + 1, len(first))
         return kept
 
-    def _shard(self, first: Indices, second: Indices) -> _Shard:
-        rows, *ends = _rows_of(first, second)
-        return _Shard(self._contents(rows), *ends)
-
-
-def _rows_of(first: Indices, second: Indices) -> tuple[Indices, Indices, Indices]:
-    """The rows that pairs name, each once, and the places of both ends among them."""
-    rows, ends = np.unique(np.stack([first, second]), return_inverse=True)
-    first, second = ends.reshape(2, -1)
-    return rows, first, second
+    def _shard(self, first: Indices, second: Indices) -> Ends:
+        return ends_of(self._contents, first, second, self._turns(first, second))

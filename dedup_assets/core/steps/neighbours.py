@@ -9,10 +9,11 @@ import pandas as pd
 
 from dedup_assets.core.detection.base import Embedder
 from dedup_assets.core.detection.comparing import Comparer, comparison_version
-from dedup_assets.core.detection.contents import Content, Sketches
+from dedup_assets.core.detection.contents import Content, Sketches, ends_of
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, Reach, join, nothing_known
-from dedup_assets.core.detection.sifting import Sieve
+from dedup_assets.core.detection.search import Indices, pair_turns
+from dedup_assets.core.detection.sifting import Sieve, Turns
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -150,14 +151,20 @@ def _search(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of content_pairs and content_nearest for the contents there are now."""
     ids, engine = contents["content_id"].to_numpy(dtype=object), engine_of(project, run, NEIGHBOURS)
+    vectors = stored_vectors(project, embedder, contents)
+
+    def turns(first: Indices, second: Indices) -> tuple[Indices, Indices]:
+        return pair_turns(vectors, first, second, embedder.turns)
+
     sieve = Sieve(
         lambda rows: _content_list(project, contents.iloc[rows]),
+        turns,
         Sketches(project.store.sketches, project.threads),
         engine,
         lambda done, total: run.progress("sifting candidate pairs", done, total),
     )
     found = join(
-        stored_vectors(project, embedder, contents),
+        vectors,
         reach,
         before.known,
         engine.each,
@@ -165,7 +172,7 @@ def _search(
         device=project.search_device,
         sift=sieve if project.second_stage else None,
     )
-    new = _compared(project, embedder, reach, contents, found, run)
+    new = _compared(project, embedder, reach, contents, found, turns, run)
     compared = pd.concat([before.compared, new]) if len(before.compared) else new
     compared = compared.sort_values(["content_a", "content_b"], ignore_index=True)
     nearest = pd.DataFrame(
@@ -175,7 +182,7 @@ def _search(
 
 
 def _compared(
-    project: Project, embedder: Embedder, reach: Reach, contents: pd.DataFrame, found: Join, run: Run
+    project: Project, embedder: Embedder, reach: Reach, contents: pd.DataFrame, found: Join, turns: Turns, run: Run
 ) -> pd.DataFrame:
     """Rows of content_pairs for the pairs found this time: candidates compared one by one, others by their vectors."""
     offered = found.view_distance <= reach.view_limit
@@ -183,12 +190,9 @@ def _compared(
     shelf = project.store.comparisons(f"{comparison_version()}-{embedder_id(embedder)}")
     engine, sketches = engine_of(project, run, NEIGHBOURS), project.store.sketches
     comparer = Comparer(shelf, project.second_stage, project.threads, engine, sketches)
-    rows, ends = np.unique(np.stack([found.first[offered], found.second[offered]]), return_inverse=True)
-    first, second = ends.reshape(2, -1)
-    candidates = _content_list(project, contents.iloc[rows])
-    distance[offered], agreed[offered] = comparer.distances(
-        candidates, first, second, found.view_distance[offered], run
-    )
+    first, second = found.first[offered], found.second[offered]
+    ends = ends_of(lambda rows: _content_list(project, contents.iloc[rows]), first, second, turns(first, second))
+    distance[offered], agreed[offered] = comparer.distances(*ends, found.view_distance[offered], run)
     ids = contents["content_id"].to_numpy(dtype=object)
     return pd.DataFrame(
         {
