@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from dedup_assets.core.calibration.edits import EDITS, plant
+from dedup_assets.core.calibration.edits import EDITS, TURNS, plant
 
 
 @pytest.fixture(scope="module")
@@ -15,19 +15,19 @@ def photo():
     return picture
 
 
-@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name)
+@pytest.mark.parametrize("edit", [*EDITS, *TURNS], ids=lambda edit: edit.name)
 def test_an_edit_gives_an_image_file_of_its_format(photo, edit):
     with Image.open(io.BytesIO(plant(edit, photo, seed=0))) as edited:
         edited.load()
         assert edited.format == edit.format
 
 
-@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name)
+@pytest.mark.parametrize("edit", [*EDITS, *TURNS], ids=lambda edit: edit.name)
 def test_the_same_seed_repeats_an_edit(photo, edit):
     assert plant(edit, photo, seed=4) == plant(edit, photo, seed=4)
 
 
-@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name)
+@pytest.mark.parametrize("edit", [*EDITS, *TURNS], ids=lambda edit: edit.name)
 def test_the_smallest_picture_can_be_edited(edit):
     assert plant(edit, Image.new("RGB", (8, 8), "red"), seed=0)
 
