@@ -62,15 +62,14 @@ def decide(explorer: Explorer, body: Body) -> object:
     decision = text_in(body, "decision")
     if decision not in (KEEP, DISCARD):
         raise SettingsError(f"decision is '{decision}'; here it may be {KEEP} or {DISCARD}")
-    gallery, review = snapshot.gallery, explorer.review(snapshot)
+    gallery = snapshot.gallery
     rows = [gallery.row_of[image] for image in texts_in(body, "images") if image in gallery.row_of]
     rows = [row for row in rows if gallery.readable[row]]
     if not rows:
         raise SettingsError("there is no such image in the store")
     hashes = gallery.images["file_hash"]
     lines = [NewDecision(str(gallery.ids[row]), decision, "", str(hashes.iloc[row])) for row in rows]
-    leaders = sorted({review.groups.group_of[row] for row in rows if row in review.groups.group_of})
-    explorer.record(snapshot, lines, leaders, text_in(body, "reviewer", ""))
+    explorer.record(snapshot, lines, text_in(body, "reviewer", ""))
     return {"decided": len(lines)}
 
 

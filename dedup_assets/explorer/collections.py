@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from dedup_assets.core.errors import SettingsError
+from dedup_assets.core.errors import DecisionError, SettingsError
 from dedup_assets.core.exploring.browse import show
 from dedup_assets.core.exploring.selections import write_selection
 from dedup_assets.core.exploring.snapshot import Rows, Snapshot
+from dedup_assets.core.exploring.standing import plan_mark
 from dedup_assets.core.exploring.tagging import add_to_collection, duplicates_plan, remove_from_collection
 from dedup_assets.core.settings import DUPLICATES_TAG
 from dedup_assets.explorer.pages import page
@@ -51,15 +53,20 @@ def take(explorer: Explorer, body: Body) -> object:
 
 
 def duplicates(explorer: Explorer, body: Body) -> object:
-    """What adding the selected images to Duplicates means; with `confirm`, the decisions are written."""
+    """What adding the selected images to Duplicates means; with `confirm`, the decisions are written, if they are those
+    that were `seen`."""
     snapshot = explorer.snapshot()
-    review = explorer.review(snapshot)
-    plan = duplicates_plan(snapshot, review, _selected(snapshot, body))
-    if body.get("confirm") is True and plan.removals:
-        leaders = sorted({review.groups.group_of[suggestion.row] for suggestion in plan.removals})
-        explorer.record(snapshot, review.lines(plan.removals), leaders, text_in(body, "reviewer", ""))
-    counts = {"removes": len(plan.removals), "already": plan.already, "keptBack": len(plan.kept_back)}
-    return {**counts, "alone": plan.alone}
+    confirmed = body.get("confirm") is True
+    with explorer.deciding(snapshot) if confirmed else nullcontext(explorer.review(snapshot)) as review:
+        plan = duplicates_plan(snapshot, review, _selected(snapshot, body))
+        lines = review.lines(plan.removals)
+        seen = plan_mark(lines)
+        if confirmed and text_in(body, "seen") != seen:
+            raise DecisionError("the groups changed since you were asked; select again. Nothing was changed")
+        if confirmed and lines:
+            explorer.record(snapshot, lines, text_in(body, "reviewer", ""))
+    counts = {"removes": len(lines), "already": plan.already, "keptBack": len(plan.kept_back)}
+    return {**counts, "alone": plan.alone, "seen": seen}
 
 
 def dataset(explorer: Explorer, body: Body) -> object:

@@ -7,10 +7,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dedup_assets.core.errors import DecidedError, DecisionError
-from dedup_assets.core.exploring.decision_file import DecisionFile
-from dedup_assets.core.exploring.review import GroupState, Review, Suggestion
+from dedup_assets.core.exploring.review import ACCEPT, GroupState, Review, Suggestion
 from dedup_assets.core.exploring.snapshot import Snapshot
-from dedup_assets.core.exploring.standing import refusal
+from dedup_assets.core.exploring.standing import OTHER_GROUP, plan_mark, refusal, same_images
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import Body, number, number_in, text_in, texts_in, writes
 from dedup_assets.explorer.state import Explorer, explorer_of
@@ -52,13 +51,13 @@ def group(request: Request) -> Response:
 def decide(explorer: Explorer, body: Body) -> object:
     """Write what an action on a group means; the group after it, and how many wait.
 
-    `seen` is the mark of the group that the page showed. Raises DecidedError, nothing written, when other decisions
-    stand by now; one that says the same changes nothing and is no error.
+    `seen` is the mark of the group that the page showed, `removes` who was to go there. Raises DecidedError, nothing
+    written, when the group is another or other decisions stand by now; one that says the same changes nothing and is
+    no error.
     """
     snapshot = explorer.snapshot()
     row_of = snapshot.gallery.row_of
-    with explorer.deciding:
-        found = explorer.review(snapshot)
+    with explorer.deciding(snapshot) as found:
         if found.error:
             raise DecisionError(found.error)
         leader = _leader(snapshot, found, text_in(body, "group"))
@@ -67,18 +66,21 @@ def decide(explorer: Explorer, body: Body) -> object:
             [row_of[image] for image in texts_in(body, "removes") if image in row_of] if "removes" in body else None
         )
         action, mark = text_in(body, "action"), found.mark(leader)
-        lines = found.decide(leader, action, row, keeper)
-        if lines and text_in(body, "seen", mark) == mark:
-            found = explorer.record(snapshot, lines, [leader], text_in(body, "reviewer", ""))
+        lines, seen = found.decide(leader, action, row, keeper), text_in(body, "seen", mark)
+        as_shown = removes is None or action != ACCEPT or {row_of[line.image_id] for line in lines} == {*removes}
+        if lines and seen == mark and as_shown:
+            found = explorer.record(snapshot, lines, text_in(body, "reviewer", ""))
         elif not found.stands(leader, action, row, keeper, removes):
-            raise DecidedError(refusal(found.said(leader), str(snapshot.gallery.ids[row])))
+            decided = same_images(seen, mark) and (seen != mark or not lines)
+            raise DecidedError(refusal(found.said(leader), str(snapshot.gallery.ids[row])) if decided else OTHER_GROUP)
     return {"group": _described(snapshot, found, leader, keeper), **_progress(found)}
 
 
 def undo(explorer: Explorer, body: Body) -> object:
-    """Take the reviewer's last change back; the first group it was about, and how many wait."""
+    """Take the reviewer's last change back, or the last about `image`; the first group it was about, and how many
+    wait."""
     snapshot = explorer.snapshot()
-    images = DecisionFile(snapshot.project.decisions_file).undo(explorer.reviewer(text_in(body, "reviewer", "")))
+    images = explorer.undo(snapshot, text_in(body, "reviewer", ""), text_in(body, "image", ""))
     found = explorer.review(snapshot)
     rows = [snapshot.gallery.row_of[image] for image in images if image in snapshot.gallery.row_of]
     leaders = [found.groups.group_of[row] for row in rows if row in found.groups.group_of]
@@ -90,28 +92,30 @@ def suggestions(request: Request) -> Response:
     """What accepting the suggestion of every untouched group within a distance would do."""
     explorer = explorer_of(request)
     snapshot = explorer.snapshot()
-    found = explorer.review(snapshot).suggestions_within(number(request.query_params, "distance", 0.0))
+    review = explorer.review(snapshot)
+    found = review.suggestions_within(number(request.query_params, "distance", 0.0))
     every = [suggestion for part in found.values() for suggestion in part]
     return JSONResponse(
         {
             "groups": len(found),
             "removes": len(every),
+            "seen": plan_mark(review.lines(every)),
             "examples": [_suggestion(snapshot, suggestion) for suggestion in _spread(every)],
         }
     )
 
 
 def accept_all(explorer: Explorer, body: Body) -> object:
-    """Accept what was previewed; refused when it would by now remove another number of images."""
+    """Accept what was previewed; refused when it would by now remove other images, or for others."""
     snapshot = explorer.snapshot()
-    review = explorer.review(snapshot)
-    found = review.suggestions_within(number_in(body, "distance"))
-    every = [suggestion for part in found.values() for suggestion in part]
-    if len(every) != int(number_in(body, "removes")):
-        raise DecisionError("the groups changed since the preview; look at it again. Nothing was changed")
-    if every:
-        review = explorer.record(snapshot, review.lines(every), list(found), text_in(body, "reviewer", ""))
-    return {"groups": len(found), "removed": len(every), **_progress(review)}
+    with explorer.deciding(snapshot) as review:
+        found = review.suggestions_within(number_in(body, "distance"))
+        lines = review.lines(suggestion for part in found.values() for suggestion in part)
+        if plan_mark(lines) != text_in(body, "seen"):
+            raise DecisionError("the groups changed since the preview; look at it again. Nothing was changed")
+        if lines:
+            review = explorer.record(snapshot, lines, text_in(body, "reviewer", ""))
+    return {"groups": len(found), "removed": len(lines), **_progress(review)}
 
 
 def _progress(review: Review) -> dict[str, int]:

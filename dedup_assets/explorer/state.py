@@ -1,11 +1,13 @@
 """What the pages of one Explorer share: the store, its snapshot, the decisions as they stand, the run in progress."""
 
+import contextlib
 import getpass
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -42,7 +44,6 @@ class Explorer:
         self.token = secrets.token_urlsafe(24)
         self.user = _user()
         self.writing_dataset = threading.Lock()
-        self.deciding = threading.Lock()
         self.job = Job(store, "dedup_assets.explorer.apply", "run")
         self.foreseen = Job(store, "dedup_assets.explorer.foresee", "plan")
         self._lock = threading.Lock()
@@ -86,17 +87,26 @@ class Explorer:
                 self._resembling = Resembling(snapshot)
             return self._resembling
 
-    def record(
-        self, snapshot: Snapshot, decisions: Sequence[NewDecision], leaders: Sequence[int], reviewer: str
-    ) -> Review:
-        """Write decisions about images of these groups; the review after it. Raises DecisionError, nothing written."""
-        review = self.review(snapshot)
+    @contextlib.contextmanager
+    def deciding(self, snapshot: Snapshot) -> Iterator[Review]:
+        """The review as it stands, which nobody else changes until the block ends, no other process either."""
+        with DecisionFile(snapshot.project.decisions_file).held():
+            yield self.review(snapshot)
+
+    def record(self, snapshot: Snapshot, decisions: Sequence[NewDecision], reviewer: str) -> Review:
+        """Write decisions; the review after it. Raises DecisionError, nothing written."""
         path = snapshot.project.decisions_file
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        DecisionFile(path).record(
-            decisions, self.reviewer(reviewer), now, lambda partial: review.check(partial, path, leaders)
-        )
-        return self.review(snapshot)
+        with self.deciding(snapshot) as review:
+            DecisionFile(path).record(decisions, self.reviewer(reviewer), now, partial(review.check, path))
+            return self.review(snapshot)
+
+    def undo(self, snapshot: Snapshot, reviewer: str, about: str = "") -> tuple[str, ...]:
+        """Take the reviewer's last change back, or the last one `about` an image; the images it was about. Raises
+        DecisionError, nothing written."""
+        path = snapshot.project.decisions_file
+        with self.deciding(snapshot) as review:
+            return DecisionFile(path).undo(self.reviewer(reviewer), about, partial(review.check, path))
 
     def reviewer(self, name: str) -> str:
         """The name that decisions are written under."""

@@ -6,13 +6,26 @@ import sys
 import threading
 
 import pytest
+from filelock import FileLock
 
 from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.exploring import decision_file
 from dedup_assets.core.exploring.decision_file import DecisionFile, NewDecision
 from dedup_assets.core.project import remembered
 from dedup_assets.core.scoring.decisions import read_decisions
 from dedup_assets.core.storage import schema
-from dedup_assets_tests.explorer.support import COPIES, GROUPS, HOSTILE, apply_decisions
+from dedup_assets.core.storage.store import Store
+from dedup_assets_tests.explorer.support import (
+    COPIES,
+    GROUPS,
+    HOSTILE,
+    Page,
+    altered,
+    apply_decisions,
+    make_images,
+    run_chain,
+)
+from dedup_assets_tests.pictures import put
 
 HANDWRITTEN = 'decision,image_id,mood\r\nkeep,train/6.png,sunny\r\n\r\nKeep,"odd, name.png","two\r\nlines"\r\n'
 
@@ -96,7 +109,8 @@ def test_a_refused_change_leaves_the_file_untouched(tmp_path):
     record(path, ("a.png", "keep"))
     before = path.read_bytes()
 
-    def refuse(partial):
+    def refuse(partial, images):
+        assert images == ["b.png"]
         assert b"b.png" in partial.read_bytes()
         raise DecisionError("no")
 
@@ -258,6 +272,79 @@ def test_accepting_is_refused_where_a_part_of_what_was_shown_was_decided_otherwi
     assert {row["decision"] for row in rows(store)} == {"not_duplicate"}
 
 
+def test_a_group_that_a_run_made_larger_is_not_accepted_as_it_was(tmp_path):
+    make_images(tmp_path / "images")
+    store = Store(tmp_path / "store")
+    run_chain(tmp_path / "images", store)
+    page = Page(store)
+    shown = page.get("/api/review/group", id="train/4.png").json()
+    put(altered(4).resize((150, 112)), tmp_path / "images" / "test" / "4_small.png")
+    run_chain(tmp_path / "images", store)
+    for action in ("accept", "not_duplicate", "remove"):
+        answer = decide(page, "train/4.png", action, "test/4_again.png", seen=shown["seen"], removes=[*shown["plan"]])
+        assert "a run changed the images of this group" in answer.json()["error"]
+    assert not store.decisions_file.exists()
+    now = page.get("/api/review/group", id="train/4.png").json()
+    assert len(now["plan"]) == 2
+    assert decide(page, "train/4.png", "accept", seen=now["seen"], removes=[*now["plan"]]).status_code == 200
+
+
+def test_no_more_is_accepted_than_what_was_shown_as_going(page, store):
+    shown = page.get("/api/review/group", id="train/3.png").json()
+    fewer = {"seen": shown["seen"], "removes": ["test/3_small.png"]}
+    assert decide(page, "train/3.png", "accept", **fewer).status_code == 409
+    assert not store.decisions_file.exists()
+
+
+def test_of_two_explorers_that_decide_at_once_the_second_is_told_of_the_first(page, store):
+    seen, answers = page.get("/api/review/group", id="train/2.png").json()["seen"], []
+
+    def by_bob():
+        answers.append(decide(page, "train/2.png", "keep", "test/2_again.png", reviewer="bob", seen=seen))
+
+    bob = threading.Thread(target=by_bob)
+    with DecisionFile(store.decisions_file).held():  # as the other one does from looking to writing
+        bob.start()
+        bob.join(1)
+        record(store.decisions_file, BY_ANN["remove"][:3])
+    bob.join()
+    assert answers[0].json()["error"].startswith("ann decided to remove 'test/2_again.png'")
+    assert said(store) == [BY_ANN["remove"]]
+
+
+def test_a_decisions_file_that_another_process_keeps_is_told(page, store, monkeypatch):
+    monkeypatch.setattr(decision_file, "_LOCK_SECONDS", 0.05)
+    with FileLock(store.folder / ".decisions.csv.lock"):
+        answer = decide(page, "train/2.png", "accept")
+    assert answer.status_code == 409
+    assert "has been in use by another process" in answer.json()["error"]
+
+
+def test_a_decision_that_cannot_be_written_says_so(page, store):
+    store.decisions_file.with_name(".decisions.csv.lock").mkdir()
+    answer = decide(page, "train/2.png", "accept")
+    assert answer.status_code == 409
+    assert f"cannot write '{store.decisions_file}'" in answer.json()["error"]
+
+
+def test_undo_never_leaves_a_picture_without_a_copy(page, store):
+    decide(page, "train/2.png", "remove", "test/2_again.png", "train/2.png")
+    decide(page, "train/2.png", "keep", "test/2_again.png")
+    decide(page, "train/2.png", "remove", "train/2.png", "test/2_again.png", reviewer="bob")
+    before = store.decisions_file.read_bytes()
+    answer = page.post("/api/review/undo", reviewer="ann")
+    assert "would leave no copy" in answer.json()["error"]
+    assert store.decisions_file.read_bytes() == before
+    assert page.get("/api/review").json()["error"] is None
+
+
+def test_undo_about_an_image_leaves_later_changes_about_others(page, store):
+    page.post("/api/decide", images=["train/6.png"], decision="keep", reviewer="ann")
+    page.post("/api/decide", images=["train/7.png"], decision="discard", reviewer="ann")
+    assert page.post("/api/review/undo", reviewer="ann", image="train/6.png").json()["undone"] == 1
+    assert [line[:2] for line in said(store)] == [("train/7.png", "discard")]
+
+
 def test_undo_brings_the_group_back(page, store):
     decide(page, "train/2.png", "accept")
     answer = page.post("/api/review/undo", reviewer="ann").json()
@@ -277,15 +364,18 @@ def test_accepting_many_does_what_the_preview_said_and_undoes_as_one(page, store
     decide(page, "train/2.png", "keep", "train/2.png")
     plan = page.get("/api/review/suggestions", distance=0.05).json()
     assert plan["groups"] == GROUPS - 1
-    answer = page.post("/api/review/accept", distance=0.05, removes=plan["removes"], reviewer="ann").json()
+    answer = page.post("/api/review/accept", distance=0.05, seen=plan["seen"], reviewer="ann").json()
     assert answer["removed"] == plan["removes"] == 4
     assert len(rows(store)) == 5
     assert page.post("/api/review/undo", reviewer="ann").json()["undone"] == 4
 
 
-def test_accepting_many_is_refused_when_the_groups_changed(page, store):
-    assert page.post("/api/review/accept", distance=0.05, removes=1).status_code in (400, 409)
-    assert not store.decisions_file.exists()
+def test_accepting_many_is_refused_when_it_would_do_other_than_the_preview_said(page, store):
+    plan = page.get("/api/review/suggestions", distance=0.05).json()
+    decide(page, "train/2.png", "keep", "test/2_again.png", reviewer="bob")
+    answer = page.post("/api/review/accept", distance=0.05, seen=plan["seen"], reviewer="ann")
+    assert "changed since the preview" in answer.json()["error"]
+    assert said(store) == [("test/2_again.png", "keep", "", "bob")]
 
 
 def test_a_broken_decisions_file_is_told_and_not_overwritten(page, store):

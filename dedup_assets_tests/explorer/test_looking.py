@@ -145,9 +145,13 @@ def test_duplicates_cannot_be_written_as_a_collection(page):
 def test_adding_to_duplicates_says_what_it_means_before_it_decides(page, store):
     view = "min=0&max=0.05"
     plan = page.post("/api/collections/duplicates", view=view, confirm=False).json()
-    assert plan == {"removes": 5, "already": 3, "keptBack": 4, "alone": 0}
+    seen = plan["seen"]
+    assert plan == {"removes": 5, "already": 3, "keptBack": 4, "alone": 0, "seen": seen}
     assert not store.decisions_file.exists()
-    assert page.post("/api/collections/duplicates", view=view, confirm=True, reviewer="ann").json() == plan
+    confirmed = {"view": view, "confirm": True, "reviewer": "ann"}
+    assert "changed since" in page.post("/api/collections/duplicates", **confirmed, seen="another").json()["error"]
+    assert not store.decisions_file.exists()
+    assert page.post("/api/collections/duplicates", **confirmed, seen=seen).json() == plan
     summary = apply_decisions(remembered(store))
     assert summary.removed == 8
 

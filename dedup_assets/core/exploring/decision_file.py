@@ -1,5 +1,6 @@
 """Writing decisions.csv: at once, whole or not at all, and nothing lost that a person wrote there by hand."""
 
+import contextlib
 import csv
 import io
 import json
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from dedup_assets.core.errors import DecisionError, StoreError
 from dedup_assets.core.scoring.decisions import COLUMNS, NOT_DUPLICATE, REMOVE
@@ -16,6 +17,11 @@ from dedup_assets.core.scoring.decisions import COLUMNS, NOT_DUPLICATE, REMOVE
 _BOM = "\ufeff"
 _LOCK_SECONDS = 10.0
 _CHANGES_KEPT = 1000
+
+Check = Callable[[Path, Sequence[str]], None]
+
+
+def _anything(partial: Path, images: Sequence[str]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,14 @@ class DecisionFile:
         decisions: Sequence[NewDecision],
         reviewer: str,
         decided_at: str,
-        check: Callable[[Path], None] = lambda _: None,
+        check: Check = _anything,
     ) -> None:
         """Write decisions, in place of earlier ones that they contradict.
 
-        `check` is given the file as it would be, and keeps it from being written by raising.
+        `check` is given the file as it would be and the images that differ in it, and keeps it from being written by
+        raising.
         """
-        with self._locked():
+        with self.held():
             sheet = self._read()
             replaced = [record for record in sheet.records if any(_replaces(new, record.cells) for new in decisions)]
             common = {"reviewer": reviewer, "decided_at": decided_at}
@@ -60,20 +67,25 @@ class DecisionFile:
             gone = {id(record) for record in replaced}
             places = [place for place, record in enumerate(sheet.records) if id(record) in gone]
             sheet.records = [record for record in sheet.records if id(record) not in gone] + added
-            self._write(sheet, check)
-            texts = [record.text for record in replaced]
             images = sorted({new.image_id for new in decisions})
+            self._write(sheet, images, check)
+            texts = [record.text for record in replaced]
             added_texts = [record.text for record in added]
             self._note_change(_Change(reviewer, images, added_texts, list(zip(places, texts, strict=True))))
 
-    def undo(self, reviewer: str) -> tuple[str, ...]:
-        """Take the reviewer's last change back; the images it was about, none when there is nothing to take back.
+    def undo(self, reviewer: str, about: str = "", check: Check = _anything) -> tuple[str, ...]:
+        """Take the reviewer's last change back, or the last one `about` an image; the images it was about, none when
+        there is nothing to take back.
 
-        Raises DecisionError when the lines were changed since.
+        Raises DecisionError when the lines were changed since, and what `check` raises.
         """
-        with self._locked():
+        with self.held():
             changes = self._changes()
-            own = [place for place, change in enumerate(changes) if change.reviewer == reviewer]
+            own = [
+                place
+                for place, change in enumerate(changes)
+                if change.reviewer == reviewer and (not about or about in change.images)
+            ]
             if not own:
                 return ()
             change = changes.pop(own[-1])
@@ -88,18 +100,31 @@ class DecisionFile:
                 del sheet.records[found[-1]]
             for place, text in change.replaced:
                 sheet.records[place:place] = sheet.parse(text)
-            self._write(sheet, lambda _: None)
+            self._write(sheet, change.images, check)
             _replace(self._journal, "".join(entry.line for entry in changes))
             return tuple(change.images)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other writer out, in this process and in others, until the block ends: what is read in it still
+        holds when it is written. May be nested in one thread."""
+        if not self.path.parent.is_dir():
+            raise StoreError(f"cannot write '{self.path}': its folder is not there; bring it back or make it")
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=_LOCK_SECONDS, is_singleton=True)
+        try:
+            with lock:
+                yield
+        except Timeout as error:
+            raise StoreError(
+                f"'{self.path}' has been in use by another process for {_LOCK_SECONDS:.0f} seconds; try again, or end "
+                "that process. Nothing was changed"
+            ) from error
+        except OSError as error:
+            raise StoreError(f"cannot write '{self.path}' ({error.strerror}); mend that, then decide again") from error
 
     @property
     def _journal(self) -> Path:
         return self.path.with_name(f".{self.path.name}.undo")
-
-    def _locked(self) -> FileLock:
-        if not self.path.parent.is_dir():
-            raise StoreError(f"cannot write '{self.path}': its folder is not there; bring it back or make it")
-        return FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=_LOCK_SECONDS)
 
     def _read(self) -> "_Sheet":
         if not self.path.is_file():
@@ -109,8 +134,8 @@ class DecisionFile:
         except UnicodeDecodeError as error:
             raise DecisionError(f"{self.path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV") from error
 
-    def _write(self, sheet: "_Sheet", check: Callable[[Path], None]) -> None:
-        _replace(self.path, sheet.text, check)
+    def _write(self, sheet: "_Sheet", images: Sequence[str], check: Check) -> None:
+        _replace(self.path, sheet.text, lambda partial: check(partial, images))
 
     def _changes(self) -> "list[_Change]":
         if not self._journal.is_file():

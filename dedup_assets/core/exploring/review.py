@@ -152,8 +152,10 @@ class Review:
         raise DecisionError(f"unknown action '{action}'; it may be {', '.join(ACTIONS)}")
 
     def mark(self, leader: int) -> str:
-        """Changes when other decisions stand about the group."""
-        return mark_of(self.said(leader))
+        """Changes when the group has other images, or other decisions stand about it."""
+        members, hashes = self.groups.by_leader[leader].members, self.groups.gallery.images["file_hash"]
+        ids = self.groups.gallery.ids
+        return mark_of([(str(ids[row]), str(hashes.iloc[row])) for row in members], self.said(leader))
 
     def said(self, leader: int) -> Sequence[BoundDecision]:
         """The decisions about the group, as they stand in the file."""
@@ -182,11 +184,13 @@ class Review:
         """Suggestions as lines of the decisions file."""
         return [self._line(suggestion.row, REMOVE, suggestion.keeper) for suggestion in suggestions]
 
-    def check(self, partial: Path, path: Path, leaders: Sequence[int]) -> None:
-        """Raises DecisionError when the file, as it would be, contradicts itself or leaves a picture without a copy."""
-        said = self._by_group(self._bind(partial, path))
-        for leader in leaders:
-            self._decided(self.groups.by_leader[leader], said.get(leader, []))
+    def check(self, path: Path, partial: Path, images: Sequence[str]) -> None:
+        """Raises DecisionError when the file, as it would be, contradicts itself or leaves a picture without a copy.
+        Only what is said about `images` differs from how it stands."""
+        changed = set(images)
+        for leader, said in self._by_group(self._bind(partial, path)).items():
+            if any(entry.decision.image_id in changed for entry in said):
+                self._decided(self.groups.by_leader[leader], said)
 
     def _line(self, row: int, decision: str, partner: int | None = None) -> NewDecision:
         ids, hashes = self.groups.gallery.ids, self.groups.gallery.images["file_hash"]

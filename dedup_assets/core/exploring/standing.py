@@ -1,7 +1,8 @@
-"""What was decided about a group already: as a mark that changes with it, and in words."""
+"""What a group is and what was decided about it already: as marks that change with them, and in words."""
 
 from collections.abc import Sequence
 
+from dedup_assets.core.exploring.decision_file import NewDecision
 from dedup_assets.core.scoring.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision
 from dedup_assets.core.storage.store import version_of
 
@@ -15,9 +16,24 @@ _WORDS = {
 _PARTNERS = {REMOVE: " in favour of '{partner}'", NOT_DUPLICATE: " of '{partner}'"}
 
 
-def mark_of(said: Sequence[BoundDecision]) -> str:
-    """16 hex digits that change when other decisions stand; who made them, and when, does not count."""
-    return version_of(sorted((entry.decision.decision, entry.image_ids, entry.duplicate_of or "") for entry in said))
+def mark_of(images: Sequence[tuple[str, str]], said: Sequence[BoundDecision]) -> str:
+    """Two times 16 hex digits: of the images, by id and content, and of the decisions that stand about them; who made
+    these, and when, does not count."""
+    words = sorted((entry.decision.decision, entry.image_ids, entry.duplicate_of or "") for entry in said)
+    return f"{version_of(images)}.{version_of(words)}"
+
+
+def same_images(mark: str, other: str) -> bool:
+    """Whether two marks are of a group with the same images."""
+    return mark.partition(".")[0] == other.partition(".")[0]
+
+
+def plan_mark(lines: Sequence[NewDecision]) -> str:
+    """16 hex digits that change when other decisions would be written."""
+    return version_of([(line.image_id, line.decision, line.duplicate_of, line.content_hash) for line in lines])
+
+
+OTHER_GROUP = "a run changed the images of this group meanwhile; look at it again. Nothing was changed"
 
 
 def refusal(said: Sequence[BoundDecision], image_id: str) -> str:

@@ -20,7 +20,7 @@ export function openBulk(done) {
     accept.disabled = true;
     const found = await get("/api/review/suggestions", new URLSearchParams({ distance }));
     if (ticket !== asked) return;
-    plan = { distance, removes: found.removes };
+    plan = { distance, seen: found.seen };
     summary.textContent = `${plural(found.groups, "group")} nobody has touched: ${plural(found.removes, "image")} removed, each for the suggested keeper.`;
     accept.textContent = `Remove ${count(found.removes)}`;
     accept.disabled = !found.removes;

@@ -67,7 +67,7 @@ async function decide(dialog, selected) {
       h("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
       h("button", { class: "primary", value: "go", disabled: !plan.removes }, `Decide to remove ${count(plan.removes)}`)));
   if (await ask(dialog) !== "go") return false;
-  const done = await post("/api/collections/duplicates", { ...selected, confirm: true, reviewer: reviewer() });
+  const done = await post("/api/collections/duplicates", { ...selected, confirm: true, seen: plan.seen, reviewer: reviewer() });
   say(`${plural(done.removes, "image")} decided to be removed`);
   watchRun();
   return true;

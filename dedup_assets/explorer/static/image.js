@@ -32,7 +32,7 @@ for (const button of decide ? $$("[data-word]", decide) : []) {
 
 if (decide) {
   $("[data-undo]", decide).addEventListener("click", () => asked(async () => {
-    await post("/api/review/undo", { reviewer: reviewer() });
+    await post("/api/review/undo", { reviewer: reviewer(), image: decide.dataset.image });
     location.reload();
   }));
 }
