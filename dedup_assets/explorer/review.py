@@ -1,5 +1,6 @@
 """Review: near-duplicate groups, one action at a time, each written before it is answered."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from starlette.requests import Request
@@ -7,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dedup_assets.core.errors import DecidedError, DecisionError
-from dedup_assets.core.exploring.review import ACCEPT, GroupState, Review, Suggestion
+from dedup_assets.core.exploring.review import ACCEPT, Review, Suggestion
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.exploring.standing import OTHER_GROUP, plan_mark, refusal, same_images
 from dedup_assets.explorer.pages import page
@@ -130,32 +131,34 @@ def _leader(snapshot: Snapshot, review: Review, image_id: str) -> int:
 
 
 def _described(snapshot: Snapshot, review: Review, leader: int, keeper: int | None) -> dict[str, object]:
+    """A group for the page. `beside`: the image that the others are compared with, and their `distance` is from."""
     state = review.state(leader)
     ids, words = snapshot.gallery.ids, review.words
     members = state.group.members
     plan = review.suggest(state, keeper)
     stays = review.stays(state, plan, keeper)
+    beside = next((row for row in members if row not in state.removed), members[0]) if stays is None else stays
+    distances = {b if a == beside else a: distance for a, b, distance in state.group.pairs if beside in (a, b)}
+    waits = {row for a, b, _ in state.waiting for row in (a, b)}
+    copies = Counter(snapshot.gallery.keeper[[*state.group.everyone]].tolist())
     return {
         "id": str(ids[leader]),
         "seen": review.mark(leader),
-        "members": [_member(snapshot, state, row, words) for row in members],
-        "pairs": [[members.index(a), members.index(b), distance] for a, b, distance in state.group.pairs],
-        "waits": [[members.index(a), members.index(b)] for a, b, _ in state.waiting],
+        "members": [
+            {
+                **tile(snapshot, row, words),
+                "copies": copies[row],
+                "gone": row in state.removed,
+                "waits": row in waits,
+                "distance": distances.get(row),
+            }
+            for row in members
+        ],
+        "waits": len(state.waiting),
+        "beside": str(ids[beside]),
         "plan": {str(ids[suggestion.row]): str(ids[suggestion.keeper]) for suggestion in plan},
         "keeper": None if stays is None else str(ids[stays]),
         "reason": "" if stays is None else review.why(state, plan, stays),
-    }
-
-
-def _member(snapshot: Snapshot, state: GroupState, row: int, words: dict[str, str]) -> dict[str, object]:
-    gallery = snapshot.gallery
-    keeper = state.removed.get(row, -1)
-    copies = int((gallery.keeper[list(state.group.everyone)] == row).sum())
-    return {
-        **tile(snapshot, row, words),
-        "copies": copies,
-        "gone": row in state.removed,
-        "keeper": str(gallery.ids[keeper]) if keeper >= 0 else None,
     }
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from dedup_assets.core.exploring.browse import label_of
 from dedup_assets.core.exploring.snapshot import Snapshot
 
+_COLUMNS = ("file_hash", "status", "error", "width", "height", "size_bytes", "format", "split")
+
 
 class Partner(TypedDict):
     """The keeper of a duplicate, or the nearest image of another."""
@@ -39,7 +41,7 @@ class Tile(TypedDict):
 def tile(snapshot: Snapshot, row: int, words: dict[str, str]) -> Tile:
     """One image as its tile shows it."""
     gallery = snapshot.gallery
-    facts = gallery.images.iloc[row]
+    facts = {name: gallery.images[name].iat[row] for name in _COLUMNS}
     readable = bool(gallery.readable[row])
     other = int(gallery.keeper[row] if gallery.duplicate[row] else gallery.nearest[row])
     ids, hashes = gallery.ids, gallery.images["file_hash"]
@@ -52,7 +54,7 @@ def tile(snapshot: Snapshot, row: int, words: dict[str, str]) -> Tile:
         error=_text(facts["error"]),
         width=_whole(facts["width"]),
         height=_whole(facts["height"]),
-        bytes=int(facts["size_bytes"]),
+        bytes=_whole(facts["size_bytes"]) or 0,
         format=_text(facts["format"]),
         split=_text(facts["split"]),
         partner=Partner(id=str(ids[other]), hash=str(hashes.iloc[other])) if other >= 0 else None,

@@ -150,6 +150,17 @@ def test_a_group_names_its_suggested_keeper_and_why(page):
     assert group["reason"] == "larger picture (320x240 against 296x222)"
 
 
+def test_a_group_says_one_distance_for_each_image_however_many_pairs_it_has(page, store):
+    pairs = {frozenset(row[:2]): row[2] for row in store.read(schema.PAIRS).itertuples(index=False, name=None)}
+    for keeper in ("train/3.png", "test/3_again.png"):
+        group = page.get("/api/review/group", id="train/3.png", keeper=keeper).json()
+        assert (group["beside"], group["waits"]) == (keeper, 3)
+        for member in group["members"]:
+            assert member["distance"] == pairs.get(frozenset((keeper, member["id"])))
+            assert member["waits"]
+        assert not any(len(str(value)) > 200 for name, value in group.items() if name not in ("members", "plan"))
+
+
 def test_the_reason_is_that_of_the_image_which_a_decision_keeps(page):
     group = decide(page, "train/2.png", "keep", "test/2_again.png").json()["group"]
     assert group["plan"] == {"train/2.png": "test/2_again.png"}
@@ -280,6 +291,7 @@ def test_a_group_that_a_run_made_larger_is_not_accepted_as_it_was(tmp_path):
     shown = page.get("/api/review/group", id="train/4.png").json()
     put(altered(4).resize((150, 112)), tmp_path / "images" / "test" / "4_small.png")
     run_chain(tmp_path / "images", store)
+    page.app.state.explorer.watch.fresh()
     for action in ("accept", "not_duplicate", "remove"):
         answer = decide(page, "train/4.png", action, "test/4_again.png", seen=shown["seen"], removes=[*shown["plan"]])
         assert "a run changed the images of this group" in answer.json()["error"]
@@ -357,7 +369,7 @@ def test_choosing_another_keeper_changes_the_suggestion(page):
     group = page.get("/api/review/group", id="train/2.png", keeper="test/2_again.png").json()
     assert group["plan"] == {"train/2.png": "test/2_again.png"}
     decide(page, "train/2.png", "accept", keeper="test/2_again.png")
-    assert page.get("/api/review/group", id="train/2.png").json()["waits"] == []
+    assert page.get("/api/review/group", id="train/2.png").json()["waits"] == 0
 
 
 def test_accepting_many_does_what_the_preview_said_and_undoes_as_one(page, store):

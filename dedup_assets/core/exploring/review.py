@@ -97,17 +97,24 @@ class Review:
         for a, b, distance in state.waiting:
             between.setdefault(a, []).append((distance, b))
             between.setdefault(b, []).append((distance, a))
-        keepers = set(state.kept)
+        nearest: dict[int, tuple[float, int]] = {}  # to a keeper
+
+        def keep(keeper: int) -> None:
+            keepers.add(keeper)
+            for distance, row in between.get(keeper, ()):
+                nearest[row] = min(nearest.get(row, (distance, keeper)), (distance, keeper))
+
+        keepers: set[int] = set()
+        for row in state.kept:
+            keep(row)
         order = [] if first is None or first in state.removed else [first]
-        order += [row for row in state.group.members if row in between and row not in keepers]
-        for row in order:
-            if not any(other in keepers for _, other in between.get(row, ())):
-                keepers.add(row)
+        for row in (*order, *state.group.members):
+            if row not in nearest and row not in keepers and (row in between or row == first):
+                keep(row)
         return [
-            Suggestion(row, keeper, distance)
+            Suggestion(row, nearest[row][1], nearest[row][0])
             for row in state.group.members
-            if row in between and row not in keepers
-            for distance, keeper in [min(entry for entry in between[row] if entry[1] in keepers)]
+            if row in nearest and row not in keepers
         ]
 
     def stays(self, state: GroupState, plan: Sequence[Suggestion], chosen: int | None = None) -> int | None:

@@ -12,6 +12,7 @@ const details = new Map(); // id -> promise of a group in full
 let groups = []; // [leader, distance, images, waits]
 let place = -1;
 let group = null;
+let listed = null; // the group whose members are in the row
 let framed = 0;
 let keeper = null;
 let mode = new URLSearchParams(location.search).get("compare") ?? "side";
@@ -94,12 +95,11 @@ function address() {
 
 // ---- what is shown
 
-const isSettled = (member) => !group.waits.some((pair) => pair.includes(group.members.indexOf(member)));
-const chosenKeeper = () => keeper ?? group.members.find(({ id }) => id === group.keeper) ?? group.members.find((member) => !member.gone) ?? group.members[0];
+const chosenKeeper = () => group.members.find(({ id }) => id === group.beside);
 
 function firstWaiting() {
   const stays = chosenKeeper();
-  const at = group.members.findIndex((member) => member !== stays && !isSettled(member));
+  const at = group.members.findIndex((member) => member !== stays && member.waits);
   return at >= 0 ? at : Math.max(0, group.members.findIndex((member) => member !== stays));
 }
 
@@ -107,14 +107,24 @@ function show() {
   const stays = chosenKeeper();
   const subject = group.members[framed];
   const other = subject === stays ? group.members.find((member) => member !== stays) : stays;
-  const distance = distanceOf(subject, other);
+  const { distance } = subject === stays ? other : subject;
   compare(stage, mode, [other, subject], [other === stays ? "Keeper" : "Beside it", subject === stays ? "Keeper, framed" : stateOf(subject)], distance);
-  $("[data-members]").replaceChildren(...group.members.map(member));
-  reveal($("[data-members]"), $("[data-members] [aria-current=true]"));
+  showMembers();
   $("[data-suggestion]").replaceChildren(...suggestion(stays));
   $("[data-where]").textContent = `Group ${count(place + 1)} of ${count(groups.length)} · ${plural(group.members.length, "image")}${distance === null ? "" : ` · distance ${score(distance)}`}`;
   for (const button of $$("[data-mode]")) button.setAttribute("aria-checked", String(button.dataset.mode === mode));
   $("[data-do=accept]").disabled = !Object.keys(group.plan).length;
+}
+
+// The row is made once for a group: there may be thousands of images in it.
+function showMembers() {
+  const row = $("[data-members]");
+  if (listed !== group) row.replaceChildren(...group.members.map(member));
+  listed = group;
+  $("[aria-current=true]", row)?.setAttribute("aria-current", "false");
+  const chosen = row.children[framed].firstElementChild;
+  chosen.setAttribute("aria-current", "true");
+  reveal(row, chosen);
 }
 
 // Only the row of members is scrolled, never the page.
@@ -122,28 +132,23 @@ function reveal(row, chosen) {
   row.scrollLeft = chosen.offsetLeft - (row.clientWidth - chosen.offsetWidth) / 2;
 }
 
-function distanceOf(one, other) {
-  const [a, b] = [group.members.indexOf(one), group.members.indexOf(other)];
-  return group.pairs.find(([first, second]) => (first === a && second === b) || (first === b && second === a))?.[2] ?? null;
-}
-
 function stateOf(image) {
   if (image.gone) return image.word === "discard" ? "Discarded" : "Removed";
   if (image.word === "keep") return "Kept";
-  if (isSettled(image)) return image.word === "not_duplicate" ? "Not a duplicate" : "Stays";
+  if (!image.waits) return image.word === "not_duplicate" ? "Not a duplicate" : "Stays";
   return image.id in group.plan ? "Near duplicate" : "Stays";
 }
 
 function member(image, at) {
-  const state = image === chosenKeeper() && !isSettled(image) ? "Keeper" : stateOf(image);
+  const state = image === chosenKeeper() && image.waits ? "Keeper" : stateOf(image);
   const kind = image.gone ? "goes" : state === "Near duplicate" ? "" : "stays";
-  return h("li", {}, h("button", { type: "button", class: `member ${kind}`, "aria-current": String(at === framed), "aria-label": `${at + 1}: ${image.id}, ${state}`, title: image.id, onclick: (event) => choose(at, event) },
-    picture(image, 320), h("span", { class: "number" }, String(at + 1)), h("span", { class: "state" }, state === "Near duplicate" ? "?" : state)));
+  return h("li", {}, h("button", { type: "button", class: `member ${kind}`, "aria-label": `${at + 1}: ${image.id}, ${state}`, title: image.id, onclick: () => frame(at) },
+    picture(image, 320, { loading: "lazy" }), h("span", { class: "number" }, String(at + 1)), h("span", { class: "state" }, state === "Near duplicate" ? "?" : state)));
 }
 
 function suggestion(stays) {
   const going = Object.keys(group.plan).length;
-  if (!going) return [group.waits.length ? "Nothing is suggested any more." : "This group is decided."];
+  if (!going) return [group.waits ? "Nothing is suggested any more." : "This group is decided."];
   const why = group.reason && `; ${group.reason}`;
   return [keeper ? "You chose: keep " : "Suggested: keep ", h("b", {}, baseName(stays.id)), `, remove ${going === 1 ? "the other" : plural(going, "other")}${why}`];
 }
@@ -161,12 +166,6 @@ function showProgress() {
 function frame(at) {
   framed = at;
   show();
-}
-
-// The row is made anew, so the focus of the keyboard goes to the same place in it.
-function choose(at, { detail }) {
-  frame(at);
-  if (!detail) $("[data-members] [aria-current=true]").focus();
 }
 
 async function chooseKeeper(at) {
@@ -198,7 +197,7 @@ function settled(answer, { path }) {
   const entry = groups.find(([leader]) => leader === answer.group.id);
   if (!entry) return load(); // kept from another time, when this group was another
   details.set(answer.group.id, Promise.resolve(answer.group));
-  entry[3] = answer.group.waits.length > 0;
+  entry[3] = answer.group.waits > 0;
   showProgress();
   lasting(null);
   watchRun();
