@@ -85,8 +85,15 @@ def back(explorer: Explorer, body: Body) -> object:
         done_by = explorer.reviewer(text_in(body, "reviewer", ""))
         done = roll_back(project, version, Run(f"{ROLLBACK}-{uuid.uuid4()}"), done_by)
     explorer.watch.fresh()
-    counts = {"removed": done.removed, "restored": done.restored, "cannotLeave": len(done.cannot_leave)}
-    return {"version": done.after, "before": done.before, "decisionsDiffer": done.decisions_differ, **counts}
+    images = {"cannotLeave": done.cannot_leave, "otherNow": done.other_now, "goneNow": done.gone_now}
+    return {
+        "version": done.after,
+        "before": done.before,
+        "removed": done.removed,
+        "restored": done.restored,
+        "decisionsDiffer": done.decisions_differ,
+        **{name: {"total": len(found), "shown": found[:_FEW]} for name, found in images.items()},
+    }
 
 
 def _refuse(sentence: str) -> None:

@@ -97,6 +97,20 @@ def test_a_person_goes_back_to_an_earlier_version_from_the_page(page, store, dec
     assert "by going back to" in page.get("/image", id=HOSTILE).text
 
 
+def test_going_back_tells_which_images_are_not_as_they_were(tmp_path):
+    images, store = tmp_path / "images", Store(tmp_path / "store")
+    make_images(images)
+    run_chain(images, store)
+    first = current_version(store)
+    (images / "train" / "7.png").unlink()
+    put(scene(60), images / "train" / "6.png")
+    run_chain(images, store)
+    said = Page(store).post("/api/versions/back", version=first).json()
+    assert said["goneNow"] == {"total": 1, "shown": ["train/7.png"]}
+    assert said["otherNow"] == {"total": 1, "shown": ["train/6.png"]}
+    assert said["cannotLeave"] == {"total": 0, "shown": []}
+
+
 def test_going_back_is_refused_without_the_token_and_while_a_run_has_the_store(page, store, decided):
     standing = current_version(store)
     assert page.http.post("/api/versions/back", json={"version": decided}).status_code == 403

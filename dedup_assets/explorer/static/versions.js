@@ -31,11 +31,20 @@ function ask(version) {
   dialog.showModal();
 }
 
+// What is not as it was then, with the first names.
+function told({ total, shown }, sentence) {
+  if (!total) return "";
+  return h("div", { class: "notice" }, h("p", {}, `${sentence(plural(total, "image"))}:`),
+    h("ul", {}, shown.map((image) => h("li", { class: "path" }, image))), total > shown.length ? h("p", {}, `and ${count(total - shown.length)} more`) : "");
+}
+
 function done(said) {
   dialog.replaceChildren(
     h("h2", { id: "back-title" }, `The dataset is ${said.version} again`),
     h("p", {}, `${plural(said.restored, "image")} restored, ${count(said.removed)} removed.`),
-    said.cannotLeave ? h("p", { class: "notice" }, `${plural(said.cannotLeave, "image")} it left out have lost the image that stayed for them, so they are not removed.`) : "",
+    told(said.cannotLeave, (images) => `${images} it left out cannot leave, because the image that stayed for them is gone or shows another picture now`),
+    told(said.otherNow, (images) => `${images} it kept cannot be read or show another picture now`),
+    told(said.goneNow, (images) => `${images} it kept are no longer in the folder`),
     said.decisionsDiffer ? h("p", { class: "notice" }, "The decisions file was not changed and says something else now than it did then.") : "",
     h("div", { class: "dialog-end" }, h("button", { type: "button", class: "primary", onclick: () => location.assign("/versions") }, "Close")));
   dialog.addEventListener("close", () => location.assign("/versions"), { once: true });
