@@ -91,6 +91,11 @@ class Start(NamedTuple):
         return found[1] if found else None
 
 
+def refined(template: Grey, picture: Grey, matrix: Matrix) -> tuple[float, Matrix] | None:
+    """Correlation and affine matrix after alignment of two square pictures of one size; None where that fails."""
+    return _ecc(template, picture, matrix, _FINE_STOP, cv2.MOTION_AFFINE)
+
+
 def likely_starts(first: Crops, second: Crops, a: Scales, b: Scales) -> list[Start]:
     """The best few of all crops of one in the whole of the other, mirrored or not."""
     likeness = np.stack([_likeness(first, second), _likeness(second, first)]).ravel()

@@ -1,5 +1,7 @@
 // Two pictures on the stage: side by side, by turns, wiped over one another, or what differs between them.
-import { baseName, fileSize, h, imagePage, picture, plural, score, thumb } from "/static/dom.js";
+import { differenceCanvas, subtractOn } from "/static/difference.js";
+import { baseName, fileSize, h, imagePage, picture, plural, score } from "/static/dom.js";
+import { howLaid, layer } from "/static/overlay.js";
 
 const SIDE = 1280;
 export const MODES = ["side", "flicker", "swipe", "difference"];
@@ -13,7 +15,9 @@ export function compare(stage, mode, [first, second], roles, distance) {
   }
   const shown = { flicker, swipe, difference }[mode](first, second, roles);
   const near = h("span", { class: "muted numbers" }, distance === null ? "" : `distance ${score(distance)}`);
-  stage.replaceChildren(h("div", { class: "one" }, h("div", { class: "caption" }, shown.caption, near), shown.canvas, h("div", { class: "two-facts" }, facts(first, second), facts(second, first))));
+  const how = h("span", { class: "muted" });
+  howLaid(first, second).then((words) => { how.textContent = words; });
+  stage.replaceChildren(h("div", { class: "one" }, h("div", { class: "caption" }, shown.caption, near, how), shown.canvas, h("div", { class: "two-facts" }, facts(first, second), facts(second, first))));
 }
 
 let stop = () => {};
@@ -41,8 +45,8 @@ function facts(image, other) {
 }
 
 function flicker(first, second, roles) {
-  const caption = h("span", { class: "path" });
-  const [below, above] = [first, second].map((image) => picture(image, SIDE, { alt: image.id }));
+  const caption = h("span", { class: "path", "aria-live": "off" }); // it would be read out twice a second
+  const [below, above] = [picture(first, SIDE, { alt: first.id }), layer(first, second)];
   const show = (other) => {
     above.style.visibility = other ? "hidden" : "visible";
     caption.textContent = other ? `${roles[0]}: ${first.id}` : `${roles[1]}: ${second.id}`;
@@ -57,7 +61,7 @@ function flicker(first, second, roles) {
 
 function swipe(first, second, roles) {
   const caption = h("span", { class: "path" }, `${roles[0]}: ${baseName(first.id)} | ${roles[1]}: ${baseName(second.id)}`);
-  const [below, above] = [second, first].map((image) => picture(image, SIDE, { alt: image.id }));
+  const [below, above] = [layer(first, second), picture(first, SIDE, { alt: first.id })];
   const edge = h("div", { class: "edge" });
   const canvas = h("div", { class: "canvas swipe", tabIndex: 0, role: "slider", "aria-label": "Edge between the two pictures", "aria-valuemin": "0", "aria-valuemax": "100" }, below, above, edge);
   let at = 0.5;
@@ -82,54 +86,11 @@ function swipe(first, second, roles) {
   return { caption, canvas };
 }
 
-// Where the two differ, both brought to one size: dark where they agree, bright where they do not.
 function difference(first, second) {
   const caption = h("span", { class: "path" }, "Difference, dark where the two agree …");
-  const canvas = h("canvas", { role: "img", "aria-label": "Difference picture" });
-  let current = true;
-  stop = () => { current = false; };
-  Promise.all([pixels(first), pixels(second)]).then(([one, other]) => {
-    if (!current) return;
-    const size = [Math.max(one.width, 1), Math.max(one.height, 1)];
-    const [a, b] = [drawn(one, size), drawn(other, size)];
-    [canvas.width, canvas.height] = size;
-    const { data, share, largest } = subtract(a, b);
-    canvas.getContext("2d").putImageData(new ImageData(data, ...size), 0, 0);
-    canvas.dataset.share = share;
-    caption.textContent = `Difference: ${(share * 100).toFixed(1)} % of the pixels differ visibly, the most by ${largest} of 255`;
-  }).catch(() => { caption.textContent = "One of the two cannot be shown."; });
+  const canvas = differenceCanvas();
+  subtractOn(canvas, first, second)
+    .then((sentence) => { caption.textContent = sentence; })
+    .catch(() => { caption.textContent = "One of the two cannot be shown."; });
   return { caption, canvas: h("div", { class: "canvas" }, canvas) };
-}
-
-async function pixels(image) {
-  const img = new Image();
-  img.src = thumb(image.hash, SIDE);
-  await img.decode();
-  return createImageBitmap(img);
-}
-
-function drawn(bitmap, [width, height]) {
-  const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0, width, height);
-  return context.getImageData(0, 0, width, height).data;
-}
-
-const VISIBLE = 16;
-const GAIN = 3;
-
-function subtract(a, b) {
-  const data = new Uint8ClampedArray(a.length);
-  let [visible, largest] = [0, 0];
-  for (let at = 0; at < a.length; at += 4) {
-    const by = Math.max(Math.abs(a[at] - b[at]), Math.abs(a[at + 1] - b[at + 1]), Math.abs(a[at + 2] - b[at + 2]));
-    if (by > VISIBLE) visible += 1;
-    if (by > largest) largest = by;
-    const heat = Math.min(1, (by * GAIN) / 255);
-    const under = (a[at] + a[at + 1] + a[at + 2]) * 0.045;
-    data[at] = under + 255 * Math.min(1, heat * 1.6);
-    data[at + 1] = under + 255 * Math.max(0, heat * 1.6 - 0.5);
-    data[at + 2] = under + 60 * heat;
-    data[at + 3] = 255;
-  }
-  return { data, share: visible / (a.length / 4), largest };
 }

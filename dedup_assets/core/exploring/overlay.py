@@ -1,0 +1,70 @@
+"""How one picture lies on another, so that the two can be laid over one another and what differs be seen."""
+
+import io
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dedup_assets.core.detection.agreement import PICTURE_SIZE, prepare_picture
+from dedup_assets.core.detection.alignment import Matrix, Scales, likely_starts, refined
+from dedup_assets.core.images import squash
+
+_SIZES = (192, 512)  # pixels a side of the two alignments that follow the one of the detection
+_WORTH = 0.7  # an alignment is used where it leaves this much of what does not correlate, or less
+_LEAST = 0.8  # correlation
+_MIRROR: Matrix = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]])
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """`matrix`: (3, 3), from the unit square of the second picture to that of the first. `moved`: whether it is more
+    than one frame upon the other; `mirrored`: whether left and right are swapped."""
+
+    matrix: Matrix
+    moved: bool
+    mirrored: bool
+
+
+def overlay(first: bytes, second: bytes) -> Overlay:
+    """How the second picture (encoded) lies on the first: by an affine map, else frame upon frame."""
+    a, b = (Image.open(io.BytesIO(data)).convert("RGB") for data in (first, second))
+    best, matrix, frames = _start(a, b)
+    for size in _SIZES:
+        if matrix is None:
+            break
+        one, other = _grey(a, size), _grey(b, size)
+        frames = _correlation(one, other)
+        found = refined(one, other, matrix)
+        best, matrix = found or (best, matrix)
+    if matrix is None or best < _LEAST or 1 - best > _WORTH * (1 - frames):
+        return Overlay(np.eye(3), False, False)
+    inverse = np.asarray(np.linalg.inv(matrix), np.float64)
+    return Overlay(inverse, True, bool(np.linalg.det(matrix[:2, :2]) < 0))
+
+
+def _start(a: Image.Image, b: Image.Image) -> tuple[float, Matrix | None, float]:
+    """Correlation and matrix (first to second) of the likeliest alignment of small pictures, and the correlation of
+    the frames."""
+    small = [prepare_picture(squash(picture, PICTURE_SIZE)) for picture in (a, b)]
+    scales = [Scales(one.grey) for one in small]
+    found = []
+    for start in likely_starts(small[0].crops, small[1].crops, *scales):
+        likeness, rough = start.coarse()
+        matrix, swapped = start.fine(rough), start.picture is scales[0]
+        template = scales[1 if swapped else 0]
+        matrix = matrix if start.template is template else matrix @ _MIRROR
+        found.append((likeness, np.linalg.inv(matrix) if swapped else matrix))
+    frames = _correlation(scales[0].full, scales[1].full)
+    likeliest = max(found, key=lambda one: one[0], default=(0.0, None))
+    return (*likeliest, frames)
+
+
+def _grey(picture: Image.Image, size: int) -> NDArray[np.float32]:
+    return np.asarray(cv2.cvtColor(squash(picture, size), cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    return float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED)[0, 0])
