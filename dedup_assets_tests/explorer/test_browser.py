@@ -187,6 +187,21 @@ def test_the_grid_is_walked_and_selected_by_keyboard(tab):
     assert tab.locator(".tile.chosen").get_attribute("data-index") == "5"
 
 
+def test_coming_back_to_the_grid_it_is_where_it_was_left(tab):
+    tab.set_viewport_size({"width": 700, "height": 420})
+    tab.goto("/grid?sort=path")
+    tab.wait_for_selector(".tile")
+    tab.evaluate("scrollTo(0, 700)")
+    tab.wait_for_function("document.querySelectorAll('.tile').length > 6")
+    tab.locator(".tile .frame").last.click()
+    tab.get_by_role("heading", name="Similar items").wait_for()
+    tab.go_back()
+    tab.wait_for_function("scrollY > 600")
+    tab.goto("/grid?sort=path")
+    tab.wait_for_selector(".tile")
+    assert tab.evaluate("scrollY") == 0
+
+
 def test_a_hostile_file_name_runs_nothing_on_any_page(tab):
     for path in ("/", "/grid", "/review", "/audit", "/whatif?duplicate=0.02", "/collections"):
         tab.goto(path)

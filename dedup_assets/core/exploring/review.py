@@ -82,7 +82,10 @@ class Review:
 
     def state(self, leader: int) -> GroupState:
         """One group as decided so far."""
-        group, said = self.groups.by_leader[leader], self._said.get(leader, [])
+        return self._state(leader, self._said.get(leader, []))
+
+    def _state(self, leader: int, said: Sequence[BoundDecision]) -> GroupState:
+        group = self.groups.by_leader[leader]
         if not said:
             return _untouched(group)
         key = (leader, tuple((entry.decision.decision, entry.image_ids, entry.duplicate_of) for entry in said))
@@ -197,7 +200,7 @@ class Review:
         changed = set(images)
         for leader, said in self._by_group(self._bind(partial, path)).items():
             if any(entry.decision.image_id in changed for entry in said):
-                self._decided(self.groups.by_leader[leader], said)
+                self._state(leader, said)
 
     def _line(self, row: int, decision: str, partner: int | None = None) -> NewDecision:
         ids, hashes = self.groups.gallery.ids, self.groups.gallery.images["file_hash"]

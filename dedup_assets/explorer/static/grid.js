@@ -210,5 +210,26 @@ document.addEventListener("store-changed", async () => {
   showFacets(await get("/api/filters"));
   refresh();
 });
-showFacets(read("facets"));
-refresh();
+// Whoever comes back from an image finds the grid where it was left.
+const LEFT_AT = "grid left at";
+addEventListener("pagehide", () => {
+  try { sessionStorage.setItem(LEFT_AT, JSON.stringify([location.href, scrollY])); } catch { /* a private window keeps nothing */ }
+});
+
+function whereLeft() {
+  const [{ type }] = performance.getEntriesByType("navigation");
+  try {
+    const [address, top] = JSON.parse(sessionStorage.getItem(LEFT_AT));
+    return type !== "navigate" && address === location.href ? top : 0;
+  } catch {
+    return 0;
+  }
+}
+
+async function start() {
+  showFacets(read("facets"));
+  await refresh();
+  scrollTo(0, whereLeft());
+}
+
+start();
