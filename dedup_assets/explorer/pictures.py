@@ -46,7 +46,7 @@ def laid_over(request: Request) -> Response:
         raise HTTPException(404, str(error)) from error
     found = overlay(first, second)
     numbers = found.matrix[:2].ravel().tolist()
-    answer = {"matrix": numbers, "moved": found.moved, "mirrored": found.mirrored}
+    answer = {"matrix": numbers, "moved": found.moved, "mirrored": found.mirrored, "turned": found.turned}
     return JSONResponse(answer, headers={"cache-control": "private, max-age=3600"})
 
 

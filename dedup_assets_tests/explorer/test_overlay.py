@@ -43,6 +43,7 @@ def test_a_crop_lies_where_it_was_cut_out(seed):
     found = laid(whole, part)
     assert found.moved
     assert not found.mirrored
+    assert not found.turned
     assert np.abs(corners(found) - box(40, 12, 300, 231)).max() < 0.004
 
 
@@ -56,6 +57,18 @@ def test_a_mirrored_picture_is_laid_mirrored():
     found = laid(scene(4), mirrored(scene(4)))
     assert found.mirrored
     assert np.abs(corners(found) - box(320, 0, 0, 240)).max() < 0.004
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_turned_picture_is_laid_turned(turns, mirror):
+    whole, part = scene(6), scene(6).crop((16, 12, 304, 228))
+    part = part.rotate(90 * turns, expand=True)
+    found = laid(whole, mirrored(part) if mirror else part)
+    assert found.turned
+    assert found.mirrored == mirror
+    lies = corners(found)
+    assert np.abs(lies[np.lexsort(lies.round(1).T)] - box(16, 12, 304, 228)).max() < 0.004
 
 
 def drawn_upon(picture):

@@ -16,16 +16,18 @@ _SIZES = (192, 512)  # pixels a side of the two alignments that follow the one o
 _WORTH = 0.7  # an alignment is used where it leaves this much of what does not correlate, or less
 _LEAST = 0.8  # correlation
 _MIRROR: Matrix = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]])
+_QUARTER: Matrix = np.array([[0.0, -1, 1], [1, 0, 0], [0, 0, 1]])  # from a picture turned anticlockwise to itself
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
     """`matrix`: (3, 3), from the unit square of the second picture to that of the first. `moved`: whether it is more
-    than one frame upon the other; `mirrored`: whether left and right are swapped."""
+    than one frame upon the other; `mirrored`: whether left and right are swapped; `turned`: by a quarter or more."""
 
     matrix: Matrix
     moved: bool
     mirrored: bool
+    turned: bool
 
 
 def overlay(first: bytes, second: bytes) -> Overlay:
@@ -40,26 +42,38 @@ def overlay(first: bytes, second: bytes) -> Overlay:
         found = refined(one, other, matrix)
         best, matrix = found or (best, matrix)
     if matrix is None or best < _LEAST or 1 - best > _WORTH * (1 - frames):
-        return Overlay(np.eye(3), False, False)
+        return Overlay(np.eye(3), False, False, False)
     inverse = np.asarray(np.linalg.inv(matrix), np.float64)
-    return Overlay(inverse, True, bool(np.linalg.det(matrix[:2, :2]) < 0))
+    mirrored = bool(np.linalg.det(matrix[:2, :2]) < 0)
+    return Overlay(inverse, True, mirrored, turned=bool(matrix[1, 1] < abs(matrix[1, 0])))
 
 
 def _start(a: Image.Image, b: Image.Image) -> tuple[float, Matrix | None, float]:
     """Correlation and matrix (first to second) of the likeliest alignment of small pictures, and the correlation of
-    the frames."""
-    small = [prepare_picture(squash(picture, PICTURE_SIZE)) for picture in (a, b)]
+    the frames. The second one is turned where it does not fit as it is."""
+    first, second = squash(a, PICTURE_SIZE), squash(b, PICTURE_SIZE)
+    best, matrix = _likeliest(first, second)
+    for turns in (1, 2, 3):
+        if best >= _LEAST:
+            break
+        likeness, found = _likeliest(first, np.ascontiguousarray(np.rot90(second, turns)))
+        if likeness > best and found is not None:
+            best, matrix = likeness, np.linalg.matrix_power(_QUARTER, turns) @ found
+    return best, matrix, _correlation(_grey(a, PICTURE_SIZE), _grey(b, PICTURE_SIZE))
+
+
+def _likeliest(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[float, Matrix | None]:
+    """Correlation and matrix of the likeliest alignment of two small pictures."""
+    small = [prepare_picture(picture) for picture in (first, second)]
     scales = [Scales(one.grey) for one in small]
-    found = []
+    found: list[tuple[float, Matrix | None]] = []
     for start in likely_starts(small[0].crops, small[1].crops, *scales):
         likeness, rough = start.coarse()
         matrix, swapped = start.fine(rough), start.picture is scales[0]
         template = scales[1 if swapped else 0]
         matrix = matrix if start.template is template else matrix @ _MIRROR
-        found.append((likeness, np.linalg.inv(matrix) if swapped else matrix))
-    frames = _correlation(scales[0].full, scales[1].full)
-    likeliest = max(found, key=lambda one: one[0], default=(0.0, None))
-    return (*likeliest, frames)
+        found.append((likeness, np.asarray(np.linalg.inv(matrix), np.float64) if swapped else matrix))
+    return max(found, key=lambda one: one[0], default=(0.0, None))
 
 
 def _grey(picture: Image.Image, size: int) -> NDArray[np.float32]:

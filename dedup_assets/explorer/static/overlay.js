@@ -4,7 +4,7 @@ import { h, picture, thumb } from "/static/dom.js";
 
 const SIDE = 1280;
 const known = new Map();
-const FRAMES = { matrix: [1, 0, 0, 0, 1, 0], moved: false, mirrored: false };
+const FRAMES = { matrix: [1, 0, 0, 0, 1, 0], moved: false, mirrored: false, turned: false };
 
 export function laidOver(first, second) {
   const key = `${first.hash} ${second.hash}`;
@@ -14,8 +14,9 @@ export function laidOver(first, second) {
 
 // In words, for the caption.
 export async function howLaid(first, second) {
-  const { moved, mirrored } = await laidOver(first, second);
-  return moved ? `laid over one another${mirrored ? ", one of them mirrored" : ""}` : "";
+  const { moved, mirrored, turned } = await laidOver(first, second);
+  const how = [turned && "turned", mirrored && "mirrored"].filter(Boolean).join(" and ");
+  return moved ? `laid over one another${how && `, one of them ${how}`}` : "";
 }
 
 export async function pixels(image) {
