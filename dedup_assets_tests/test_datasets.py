@@ -198,14 +198,14 @@ def test_progress_ends_at_the_number_of_images(source):
     assert seen[-1] == ("placing images", 2, 2)
 
 
-@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy"])
+@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy", "none"])
 def test_an_image_that_is_gone_is_named_and_nothing_is_left(source, placement):
     with pytest.raises(DedupError, match=r"'gone.jpg' was gone when the dataset was written; run again"):
         source.write("a.jpg", "gone.jpg", recipe=placed(placement))
     assert source.files() == ["deduplicated"]
 
 
-@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy"])
+@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy", "none"])
 @pytest.mark.parametrize("now", [b"another length", b"picture 9"])
 def test_an_image_that_changed_since_the_scan_is_named_and_nothing_is_left(source, placement, now):
     manifest = source.manifest("a.jpg", "b.jpg", "deep/er/a b.jpg")
@@ -215,15 +215,15 @@ def test_an_image_that_changed_since_the_scan_is_named_and_nothing_is_left(sourc
     assert source.files() == ["deduplicated"]
 
 
-@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy"])
+@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy", "none"])
 def test_an_image_that_was_only_touched_is_placed(source, placement):
     manifest = source.manifest("a.jpg").assign(modified_ns=(source.root / "a.jpg").stat().st_mtime_ns)
     os.utime(source.root / "a.jpg", (1, 1))
     assert source.write(manifest=manifest, recipe=placed(placement)).created
 
 
-@pytest.mark.parametrize("placement", ["symlink", "hardlink"])
-def test_linking_reads_no_image_that_has_the_size_and_time_of_the_scan(source, placement, monkeypatch):
+@pytest.mark.parametrize("placement", ["symlink", "hardlink", "none"])
+def test_without_copying_no_image_is_read_that_has_the_size_and_time_of_the_scan(source, placement, monkeypatch):
     manifest = source.manifest("a.jpg").assign(modified_ns=(source.root / "a.jpg").stat().st_mtime_ns)
     monkeypatch.setattr(datasets.Path, "read_bytes", None)
     assert source.write(manifest=manifest, recipe=placed(placement)).created

@@ -2,14 +2,17 @@
 
 import io
 import json
+import shutil
 
 import fsspec
 import pandas as pd
 import pytest
 
+from dedup_assets.core import steps
 from dedup_assets.core.errors import DedupError, SettingsError
 from dedup_assets.core.project import remembered
 from dedup_assets.core.report import overview
+from dedup_assets.core.run import Run
 from dedup_assets.core.sources import connection
 from dedup_assets_tests.buckets import FlakyFileSystem, upload
 from dedup_assets_tests.chain import chain_in, dataset_folder
@@ -118,10 +121,21 @@ def test_an_image_that_changed_since_the_scan_is_not_delivered(tmp_path, images,
     chain.run()
     fsspec.filesystem("memory").rm(f"/{memory_root}", recursive=True)
     put(photo(9), images / "001.png")
-    from dedup_assets.core import steps
-    from dedup_assets.core.run import Run
-
     with pytest.raises(DedupError, match=r"'001.png' changed after it was scanned; run again"):
+        steps.write_dataset(chain.project, Run())
+
+
+def test_an_object_that_was_overwritten_or_deleted_since_the_scan_stops_the_lists_too(tmp_path, images, memory_root):
+    upload(images, f"memory://{memory_root}")
+    chain = chain_in(tmp_path, f"memory://{memory_root}")
+    chain.run()
+    shutil.rmtree(chain.store.datasets)
+    filesystem = fsspec.filesystem("memory")
+    filesystem.pipe_file(f"/{memory_root}/001.png", (images / "002.png").read_bytes())
+    with pytest.raises(DedupError, match=r"'001.png' changed after it was scanned; run again"):
+        steps.write_dataset(chain.project, Run())
+    filesystem.rm(f"/{memory_root}/001.png")
+    with pytest.raises(DedupError, match=r"'001.png' was gone when the dataset was written; run again"):
         steps.write_dataset(chain.project, Run())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from dedup_assets.core.errors import SettingsError
-from dedup_assets.core.placing import Scanned, place_images, scanned
+from dedup_assets.core.placing import Scanned, check_unchanged, place_images, scanned
 from dedup_assets.core.sources.base import Readable, Source
 from dedup_assets.core.storage.atomic import point
 
@@ -75,8 +75,8 @@ def write_version(
     """Write `datasets/NAME/VERSION/`, or find that it stands there already.
 
     `manifest` has MANIFEST_COLUMNS, `removed` REMOVED_COLUMNS, both sorted by image_id; `facts` go into summary.json,
-    and `write_more` writes what else belongs into the folder it is given. A column `modified_ns` of `manifest` is not
-    written; it spares reading the images that are linked to.
+    and `write_more` writes what else belongs into the folder it is given. Columns `modified_ns` and
+    `etag` of `manifest` are not written; they spare reading the images that are not copied.
     VERSION is made from both lists alone, so the same content has the same version. The folder is written under
     another name and renamed when whole. Images of a version that stands are placed anew where the recipe has them hold
     more than they do: a link never takes the place of a copy, whose original may be gone one day.
@@ -99,7 +99,10 @@ def write_version(
         place_anew(folder, recipe.placement, source.file, images, progress)
         return result
     with _building(folder) as building:
-        place_images(recipe.placement, source.file, images, building / _IMAGES, progress)
+        if recipe.placement == "none":
+            check_unchanged(source, images)
+        else:
+            place_images(recipe.placement, source.file, images, building / _IMAGES, progress)
         (building / "manifest.csv").write_bytes(manifest_csv)
         manifest.to_parquet(building / "manifest.parquet", index=False)
         (building / "removed.csv").write_bytes(removed_csv)

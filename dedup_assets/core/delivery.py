@@ -9,7 +9,7 @@ import pandas as pd
 
 from dedup_assets.core.datasets import LINKS, DatasetRecipe, DatasetVersion, write_version
 from dedup_assets.core.errors import DedupError, SettingsError
-from dedup_assets.core.placing import check_bytes
+from dedup_assets.core.placing import Scanned, scanned, scanned_bytes
 from dedup_assets.core.scanning import in_parallel
 from dedup_assets.core.sources import source_of
 from dedup_assets.core.sources.base import Source
@@ -110,19 +110,10 @@ def _standing(bucket: Bucket, summary: str) -> str | None:
 
 
 def _copy_images(bucket: Bucket, folder: str, source: Source, manifest: pd.DataFrame, progress: Progress) -> None:
-    def copy(row: tuple[str, str]) -> None:
-        image_id, file_hash = row
-        try:
-            data = source.file(image_id).read_bytes()
-        except OSError as error:
-            raise DedupError(
-                f"'{image_id}' cannot be read to write the dataset ({error.strerror or error}); run again so that the "
-                "images are read anew"
-            ) from error
-        check_bytes(image_id, data, file_hash)
-        bucket.write_bytes(f"{folder}/{image_id}", data)
+    def copy(image: Scanned) -> None:
+        bucket.write_bytes(f"{folder}/{image.image_id}", scanned_bytes(source.file(image.image_id), image))
 
-    rows = list(zip(manifest["image_id"], manifest["file_hash"], strict=True))
+    rows = scanned(manifest)
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
         list(in_parallel(copy, part, bucket.threads))

@@ -21,6 +21,10 @@ class UnreachableFileError(SourceError):
     """One file cannot be had, though the place of the images answers."""
 
 
+class ChangedFileError(DedupError):
+    """A file has other bytes than those that were scanned."""
+
+
 class StoreError(DedupError):
     """The store cannot be opened, locked or written."""
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dedup_assets.core.errors import DedupError
-from dedup_assets.core.sources.base import Readable
+from dedup_assets.core.errors import ChangedFileError, DedupError
+from dedup_assets.core.sources.base import FoundFile, Readable, Source
 
 UNKNOWN_TIME = -1
 
@@ -23,10 +23,11 @@ class Scanned(NamedTuple):
     file_hash: str
     size_bytes: int
     modified_ns: int = UNKNOWN_TIME
+    etag: str | None = None
 
 
 def scanned(manifest: pd.DataFrame) -> list[Scanned]:
-    """The images of a manifest, in order, with `modified_ns` where the frame has it."""
+    """The images of a manifest, in order, with `modified_ns` and `etag` where the frame has them."""
     columns = [name for name in Scanned._fields if name in manifest]
     return [Scanned(*row) for row in manifest[columns].itertuples(index=False, name=None)]
 
@@ -50,11 +51,9 @@ def place_images(
         (folder / inner).mkdir(parents=True, exist_ok=True)
     for done, image in enumerate(images):
         try:
-            _place_one(placement, find(image.image_id), image, folder / image.image_id)
+            place_one(placement, find(image.image_id), image, folder / image.image_id)
         except FileNotFoundError as error:
-            raise DedupError(
-                f"'{image.image_id}' was gone when the dataset was written; run again so that the folder is read anew"
-            ) from error
+            raise _gone(image.image_id) from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -67,10 +66,38 @@ def place_images(
             progress("placing images", done + 1, len(images))
 
 
-def check_bytes(image_id: str, data: bytes, file_hash: str) -> None:
-    """Raise DedupError unless the bytes are those that were scanned."""
-    if hashlib.sha256(data).hexdigest() != file_hash:
-        raise _changed(image_id)
+def check_unchanged(source: Source, images: Sequence[Scanned]) -> None:
+    """Raise DedupError naming the first image that is gone, or that shows other bytes than those that were scanned.
+
+    Only those are read that the listing of `source` tells to have another size, time or etag.
+    """
+    listed = {file.image_id: file for file in source.listing().files}
+    for image in images:
+        found = listed.get(image.image_id)
+        if found is None:
+            raise _gone(image.image_id)
+        if not _untouched(found, image):
+            scanned_bytes(source.file(image.image_id), image)
+
+
+def scanned_bytes(source: Readable, image: Scanned) -> bytes:
+    """The bytes of an image, which are those that were scanned. Raises DedupError where they cannot be had."""
+    try:
+        return _same_bytes(source, image)
+    except FileNotFoundError as error:
+        raise _gone(image.image_id) from error
+    except OSError as error:
+        raise DedupError(
+            f"'{image.image_id}' cannot be read to write the dataset ({error.strerror or error}); run again so that "
+            "the images are read anew"
+        ) from error
+
+
+def _same_bytes(source: Readable, image: Scanned) -> bytes:
+    data = source.read_bytes()
+    if hashlib.sha256(data).hexdigest() != image.file_hash:
+        raise _changed(image.image_id)
+    return data
 
 
 def holds(path: Path, image: Scanned) -> bool:
@@ -80,11 +107,13 @@ def holds(path: Path, image: Scanned) -> bool:
     return hashlib.sha256(path.read_bytes()).hexdigest() == image.file_hash
 
 
-def _place_one(placement: str, source: Readable, image: Scanned, target: Path) -> None:
+def place_one(placement: str, source: Readable, image: Scanned, target: Path) -> None:
+    """Make `target` a link or copy of a file. Raises OSError, and ChangedFileError where it has not the bytes scanned.
+
+    A link to a file of the size and time of the scan is taken for one to those bytes.
+    """
     if not isinstance(source, Path):
-        data = source.read_bytes()
-        check_bytes(image.image_id, data, image.file_hash)
-        target.write_bytes(data)
+        target.write_bytes(_same_bytes(source, image))
     elif placement == "copy":
         shutil.copy2(source, target)
         if not holds(target, image):
@@ -100,7 +129,16 @@ def _place_one(placement: str, source: Readable, image: Scanned, target: Path) -
             raise _changed(image.image_id)
 
 
-def _changed(image_id: str) -> DedupError:
-    return DedupError(
+def _untouched(found: FoundFile, image: Scanned) -> bool:
+    same_size_and_time = (found.size_bytes, found.modified_ns) == (image.size_bytes, image.modified_ns)
+    return same_size_and_time and found.etag == image.etag
+
+
+def _gone(image_id: str) -> DedupError:
+    return DedupError(f"'{image_id}' was gone when the dataset was written; run again so that the folder is read anew")
+
+
+def _changed(image_id: str) -> ChangedFileError:
+    return ChangedFileError(
         f"'{image_id}' changed after it was scanned; run again from raw_images, so that the images are read anew"
     )

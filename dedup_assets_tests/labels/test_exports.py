@@ -3,6 +3,7 @@
 import json
 import shutil
 import warnings
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -23,6 +24,7 @@ from dedup_assets_tests.labels.support import (
     voc_folder,
     yolo_folder,
 )
+from dedup_assets_tests.pictures import photo, put
 
 MAKERS = {"coco": coco_folder, "yolo": yolo_folder, "voc": voc_folder, "manifest": manifest_folder}
 BOXED = ("manifest", "coco", "yolo", "voc", "huggingface")
@@ -233,6 +235,33 @@ def test_an_image_that_is_gone_stops_the_export_and_leaves_nothing(tmp_path):
     with pytest.raises(LabelError, match="is gone; run again"):
         export_dataset(chain.store, "coco", tmp_path / "out", placement="copy")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "store"]
+
+
+@pytest.mark.parametrize("standing", ["symlink", "none"])
+@pytest.mark.parametrize("placement", ["symlink", "hardlink", "copy"])
+def test_a_picture_that_took_the_place_of_the_one_scanned_is_not_exported(standing, placement, tmp_path):
+    chain = chain_in(tmp_path, placement=standing)
+    voc_folder(chain.images)
+    chain.run()
+    put(photo(77), chain.images / "JPEGImages/a.png")
+    with pytest.raises(LabelError, match=r"JPEGImages/a.png' is no longer the picture that was scanned.*; run again"):
+        export_dataset(chain.store, "coco", tmp_path / "out", placement=placement)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "store"]
+
+
+def test_an_export_of_links_reads_no_picture_that_has_the_size_and_time_of_the_scan(ran, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "read_bytes", None)
+    export_dataset(ran["voc"].store, "coco", tmp_path / "out")
+
+
+def test_a_version_of_copies_is_exported_whatever_became_of_the_images(tmp_path):
+    chain = chain_in(tmp_path, placement="copy")
+    voc_folder(chain.images)
+    chain.run()
+    before = (chain.images / "JPEGImages/a.png").read_bytes()
+    put(photo(77), chain.images / "JPEGImages/a.png")
+    export_dataset(chain.store, "coco", tmp_path / "out")
+    assert (tmp_path / "out/images/train/a.png").read_bytes() == before
 
 
 def test_the_manifest_is_written_as_both_kinds_of_table(ran, tmp_path):

@@ -15,9 +15,10 @@ from dedup_assets.core.errors import DedupError, LabelError, SettingsError
 from dedup_assets.core.labels import coco, hugging_face, image_folder, manifest, voc, yolo
 from dedup_assets.core.labels.importing import label_set
 from dedup_assets.core.labels.kept import read_written
-from dedup_assets.core.labels.layout import Placed, distinct_stems, flat_names, place_one, renamed, short_names
+from dedup_assets.core.labels.layout import Placed, distinct_stems, export_one, flat_names, renamed, short_names
 from dedup_assets.core.labels.model import Annotation, LabelSet
 from dedup_assets.core.membership import among
+from dedup_assets.core.placing import UNKNOWN_TIME, scanned
 from dedup_assets.core.project import remembered
 from dedup_assets.core.settings import EXPORT_FORMATS, PLACEMENTS, one_of
 from dedup_assets.core.sources.base import Readable
@@ -103,7 +104,8 @@ class ExportReport:
 
 @dataclass(frozen=True)
 class _Dataset:
-    """What is exported: `images` with image_id, split, width and height, and where each file is."""
+    """What is exported: `images` with image_id, split, width, height and what tells a changed file, and where each
+    file is."""
 
     source: str
     images: pd.DataFrame
@@ -135,12 +137,14 @@ def export_dataset(
         raise LabelError(f"{dataset.source} holds no images; there is nothing to export")
     how, labels = _FORMATS[format_], dataset.labels.sorted()
     placed = how.names(_placed(dataset))
+    seen = {image.image_id: image for image in scanned(dataset.images)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         building.chmod(0o755)
         for done, image in enumerate(placed, 1):
-            place_one(placement, dataset.file(image.image_id), building / how.folder / image.name)
+            target = building / how.folder / image.name
+            export_one(placement, dataset.file(image.image_id), seen[image.image_id], target)
             if done % 1000 == 0 or done == len(placed):
                 progress("placing images", done, len(placed))
         how.write(placed, labels, building)
@@ -164,14 +168,20 @@ def _check_target(store: Store, folder: Path) -> None:
 
 def _version(store: Store, wanted: str | None) -> _Dataset:
     folder = _version_folder(store, wanted)
-    images = pd.read_parquet(folder / "manifest.parquet")
-    root = remembered(store).images
+    images = _with_times(pd.read_parquet(folder / "manifest.parquet"), store)
     inside, root = folder / "images", remembered(store).images
 
     def find(image_id: str) -> Readable:
         return path_of(inside, image_id) if inside.is_dir() else root.file(image_id)
 
     return _Dataset(f"dataset {folder.parent.name}/{folder.name}", images, read_written(folder), find)
+
+
+def _with_times(images: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """`images` with when each file was last changed, where the last scan found the same bytes in it."""
+    known = store.read(schema.IMAGES, columns=("image_id", "file_hash", "modified_ns"))
+    times = images[["image_id", "file_hash"]].merge(known, on=["image_id", "file_hash"], how="left")["modified_ns"]
+    return images.assign(modified_ns=times.fillna(UNKNOWN_TIME).astype("int64"))
 
 
 def _version_folder(store: Store, wanted: str | None) -> Path:

@@ -2,13 +2,13 @@
 
 import errno
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from dedup_assets.core.errors import LabelError
+from dedup_assets.core.errors import ChangedFileError, LabelError
 from dedup_assets.core.labels.model import Annotation
+from dedup_assets.core.placing import Scanned, place_one
 from dedup_assets.core.sources.base import Readable
 
 _CONTAINERS = ("images", "JPEGImages", "data")
@@ -67,18 +67,16 @@ def renamed(placed: Iterable[Placed], names: Iterable[str]) -> list[Placed]:
     return [replace(image, name=name) for image, name in zip(placed, names, strict=True)]
 
 
-def place_one(how: str, source: Readable, target: Path) -> None:
-    """Put a file in a place as a symlink, a hardlink or a copy; LabelError says what stood in the way."""
+def export_one(how: str, source: Readable, image: Scanned, target: Path) -> None:
+    """Put an image in its place as a symlink, a hardlink or a copy; LabelError says what stood in the way."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not isinstance(source, Path):
-            target.write_bytes(source.read_bytes())
-        elif how == "symlink":
-            target.symlink_to(os.path.realpath(source))
-        elif how == "hardlink":
-            os.link(os.path.realpath(source), target)
-        else:
-            shutil.copy2(source, target)
+        place_one(how, Path(os.path.realpath(source)) if isinstance(source, Path) else source, image, target)
+    except ChangedFileError as error:
+        raise LabelError(
+            f"'{source}' is no longer the picture that was scanned, since the file was changed; run again, and export "
+            "what that run writes"
+        ) from error
     except FileNotFoundError as error:
         raise LabelError(f"'{source}' is gone; run again so that the folder is read anew") from error
     except OSError as error:

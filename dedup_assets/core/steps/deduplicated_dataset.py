@@ -58,18 +58,18 @@ class DatasetSummary(StepSummary):
 class DatasetRows:
     """What a dataset version holds: `kept` with MANIFEST_COLUMNS and `removed` with REMOVED_COLUMNS, by image_id.
 
-    `modified_ns`: of each kept image, when its file was last changed as the scan found it.
+    `seen`: of each kept image, when its file was last changed as the scan found it, and its etag.
     """
 
     kept: pd.DataFrame
     removed: pd.DataFrame
     labels: LabelSet
-    modified_ns: "pd.Series[int]"
+    seen: pd.DataFrame
 
     @property
     def to_place(self) -> pd.DataFrame:
-        """`kept` with the times, by which placing tells what changed since."""
-        return self.kept.assign(modified_ns=self.modified_ns)
+        """`kept` with `seen`, by which placing tells what changed since."""
+        return self.kept.join(self.seen)
 
 
 def write_dataset(project: Project, run: Run) -> DatasetSummary:
@@ -163,8 +163,9 @@ def dataset_rows(project: Project, selected: Collection[str] | None = None) -> D
     kept = kept.join(label_columns(kept["image_id"], labels))
     kept["tags"] = kept["image_id"].map(by_image).astype(object).fillna("")
     kept = kept.sort_values("image_id", ignore_index=True)
-    times = kept["modified_ns"].fillna(UNKNOWN_TIME).astype("int64")
-    return DatasetRows(kept[list(MANIFEST_COLUMNS)], removed[list(REMOVED_COLUMNS)], labels, times)
+    seen = kept[["modified_ns", "etag"]].fillna({"modified_ns": UNKNOWN_TIME}).astype({"modified_ns": "int64"})
+    seen["etag"] = seen["etag"].astype(object).where(seen["etag"].notna(), None)
+    return DatasetRows(kept[list(MANIFEST_COLUMNS)], removed[list(REMOVED_COLUMNS)], labels, seen)
 
 
 def check_conflicts(project: Project) -> None:
