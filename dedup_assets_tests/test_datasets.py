@@ -166,6 +166,18 @@ def test_images_that_stand_are_placed_anew_only_where_they_then_hold_more(source
     assert json.loads((version.folder / "summary.json").read_text())["created_at"] == "monday"
 
 
+@pytest.mark.parametrize("asked", ["symlink", "none"])
+def test_links_that_stand_lead_to_where_the_images_are_now(source, asked):
+    before = source.write("a.jpg", "deep/er/a b.jpg", images="there", created_at="monday")
+    source.root = source.root.rename(source.root.with_name("moved"))
+    version = source.write("a.jpg", "deep/er/a b.jpg", recipe=placed(asked), images="here", created_at="tuesday")
+    assert (version.folder, version.created, version.placement) == (before.folder, False, "symlink")
+    for name in ("a.jpg", "deep/er/a b.jpg"):
+        assert (version.folder / "images" / name).readlink() == source.root / name
+    facts = json.loads((version.folder / "summary.json").read_text())
+    assert (facts["images"], facts["created_at"]) == (str(source.root), "monday")
+
+
 def test_a_version_placed_anew_keeps_all_else_in_it(source):
     folder = source.write("a.jpg").folder
     (folder / "labels").mkdir()

@@ -135,6 +135,18 @@ def test_a_lost_database_stops_a_run_with_what_brings_it_back(ran):
     assert ran.store.read(schema.REMOVALS).to_csv() == record.to_csv()
 
 
+def test_links_that_lead_nowhere_are_told_and_led_to_where_the_images_are(chain):
+    chain.run()
+    chain.images = chain.images.rename(chain.images.with_name("moved"))
+    chain.scan()
+    (found,) = [finding for finding in examine(chain.store) if finding.check.startswith("dataset")]
+    assert (found.state, found.sentence) == ("note", "5 of its 5 links lead nowhere, first '000.png'")
+    said = repair(chain.store, Run())
+    assert said[0].startswith("led 5 links of the dataset version deduplicated/")
+    assert all(path.exists() for path in (only_dataset(chain) / "images").iterdir())
+    assert "whole" in next(finding.sentence for finding in examine(chain.store) if finding.check.startswith("dataset"))
+
+
 @pytest.fixture
 def copied(chain):
     """A store whose dataset stands as copies."""

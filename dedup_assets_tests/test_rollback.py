@@ -339,3 +339,23 @@ def test_a_run_can_be_looked_at_where_the_webserver_is_known(ran, monkeypatch):
     monkeypatch.setenv("DEDUP_DAGSTER_URL", "http://dagster:3000/")
     sentence = "\n".join(explain(ran.store, "z/copy.png").sentences)
     assert "(http://dagster:3000/runs/" in sentence
+
+
+def test_the_version_gone_back_to_leads_to_where_the_images_are_now(chain):
+    first = chain.run()["deduplicated_dataset"]
+    chain.run(WIDE)
+    chain.images = chain.images.rename(chain.images.with_name("moved"))
+    chain.run(WIDE)
+    done = back(chain, first.dataset_version)
+    placed = [path for path in (Path(done.folder) / "images").rglob("*") if path.is_symlink()]
+    assert len(placed) == first.kept
+    assert {path.readlink().is_relative_to(chain.images) and path.exists() for path in placed} == {True}
+
+
+def test_going_back_to_the_dataset_of_another_folder_leaves_its_links_where_they_lead(chain, tmp_path):
+    first, there = chain.run()["deduplicated_dataset"], chain.images
+    chain.images = Path(shutil.copytree(there, tmp_path / "others"))
+    chain.settings["dataset_name"] = "others"
+    chain.run()
+    done = roll_back(chain.project, version_called(chain.store, first.version), Run("rollback-1"), "Ann")
+    assert (Path(done.folder) / "images" / "000.png").readlink() == there / "000.png"

@@ -14,6 +14,7 @@ import pandas as pd
 from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.placing import Scanned, check_unchanged, place_images, scanned
 from dedup_assets.core.sources.base import Readable, Source
+from dedup_assets.core.sources.folder import Folder
 from dedup_assets.core.storage.atomic import point
 
 LINKS = ("symlink", "hardlink")
@@ -79,7 +80,8 @@ def write_version(
     `etag` of `manifest` are not written; they spare reading the images that are not copied.
     VERSION is made from both lists alone, so the same content has the same version. The folder is written under
     another name and renamed when whole. Images of a version that stands are placed anew where the recipe has them hold
-    more than they do: a link never takes the place of a copy, whose original may be gone one day.
+    more than they do: a link never takes the place of a copy, whose original may be gone one day. So are links that
+    lead to where the images were before.
     """
     images, manifest = scanned(manifest), manifest[list(MANIFEST_COLUMNS)]
     manifest_csv, removed_csv = _csv(manifest), _csv(removed)
@@ -93,11 +95,10 @@ def write_version(
         recipe.name, version, folder, len(manifest), len(removed), not folder.exists(), recipe.placement
     )
     if not result.created:
-        standing = _standing(folder)
-        if _HELD.index(recipe.placement) <= _HELD.index(standing):
-            return replace(result, placement=standing)
-        place_anew(folder, recipe.placement, source.file, images, progress)
-        return result
+        placement = max(recipe.placement, _standing(folder), key=_HELD.index)
+        if placement != _standing(folder) or leads_elsewhere(folder, source):
+            place_anew(folder, placement, source.file, images, progress, str(source))
+        return replace(result, placement=placement)
     with _building(folder) as building:
         if recipe.placement == "none":
             check_unchanged(source, images)
@@ -120,8 +121,11 @@ def place_anew(
     find: Callable[[str], Readable],
     images: Sequence[Scanned],
     progress: Callable[[str, int, int], None],
+    root: str | None = None,
 ) -> None:
     """Place the images of a version that stands once more, and so say in its summary; all else in it stays.
+
+    `root`: where they are, if that is another place than before.
 
     It is built beside and takes the place of the folder when whole. Raises as `place_images` does, and then the version
     is as it was.
@@ -133,13 +137,44 @@ def place_anew(
                 shutil.copytree(path, building / path.name)
             elif path.is_file():
                 shutil.copy2(path, building / path.name)
-        _write_summary(building, {**(_summary(folder) or {}), "placement": placement})
+        moved = {"images": root} if root else {}
+        _write_summary(building, {**(_summary(folder) or {}), "placement": placement, **moved})
         aside = folder.with_name(f".{folder.name}{_ASIDE}")
         folder.rename(aside)
         try:
             building.rename(folder)
         finally:
             put_back(folder.parent)
+
+
+def leads_elsewhere(folder: Path, source: Source) -> bool:
+    """Whether the images of a version are links to another place than `source`, such as where its folder was before."""
+    if not isinstance(source, Folder):
+        return False
+    first = next(_placed(folder), None)
+    if first is None or not first.is_symlink():
+        return False
+    return first.readlink() != source.file(first.relative_to(folder / _IMAGES).as_posix())
+
+
+def lost_links(folder: Path) -> list[str]:
+    """The images of a version that are links to where nothing is, sorted."""
+    lost = (path for path in _placed(folder) if path.is_symlink() and not path.exists())
+    return sorted(path.relative_to(folder / _IMAGES).as_posix() for path in lost)
+
+
+def find_links_again(folder: Path, source: Source) -> int:
+    """Let lost links of a version lead to the images of these names in `source`, where those are; how many do now."""
+    if not isinstance(source, Folder):
+        return 0
+    again = 0
+    for image_id in lost_links(folder):
+        link, there = folder / _IMAGES / image_id, source.file(image_id)
+        if there.exists():
+            link.unlink()
+            link.symlink_to(there)
+            again += 1
+    return again
 
 
 def put_back(datasets: Path) -> list[Path]:
@@ -197,10 +232,14 @@ def _standing(folder: Path) -> str:
     said = placement_of(folder)
     if said not in (None, "none"):
         return str(said)
-    first = next((path for path in (folder / _IMAGES).rglob("*") if path.is_symlink() or path.is_file()), None)
+    first = next(_placed(folder), None)
     if first is None:
         return "none"
     return "symlink" if first.is_symlink() else "hardlink" if first.stat().st_nlink > 1 else "copy"
+
+
+def _placed(folder: Path) -> Iterator[Path]:
+    return (path for path in (folder / _IMAGES).rglob("*") if path.is_symlink() or path.is_file())
 
 
 def _summary(folder: Path) -> dict[str, object] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dedup_assets.core import steps
-from dedup_assets.core.datasets import place_anew, placement_of, put_back, version_from
+from dedup_assets.core.datasets import find_links_again, place_anew, placement_of, put_back, version_from
 from dedup_assets.core.doctor.caches import check_caches, drop_broken, prune
 from dedup_assets.core.doctor.files import (
     LISTS,
@@ -136,15 +136,19 @@ def _mend_datasets(store: Store, project: Project) -> list[str]:
     for row in store.read(schema.DATASETS).to_dict("records"):
         folder = store.datasets / str(row["name"]) / str(row["version"])
         placement, kept = str(row["placement"]), int(row["kept"])
-        if not folder.is_dir() or damage(folder, placement, kept) is None:
+        if not folder.is_dir():
+            continue
+        label, again = f"{row['name']}/{row['version']}", find_links_again(folder, project.images)
+        if again:
+            done.append(f"led {again:,} links of the dataset version {label} to the images again")
+        if damage(folder, placement, kept) is None:
             continue
         if not _lists_mended(folder):
             aside = folder.with_name(f"broken-{folder.name}")
             shutil.rmtree(aside, ignore_errors=True)
             folder.rename(aside)
-            done.append(f"moved the dataset version {row['name']}/{row['version']} aside as '{aside.name}'")
+            done.append(f"moved the dataset version {label} aside as '{aside.name}'")
             continue
-        label = f"{row['name']}/{row['version']}"
         if damage(folder, placement, kept) is not None:
             done.append(_placed_again(project, folder, placement, label))
         else:

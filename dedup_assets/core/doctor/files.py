@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dedup_assets.core.datasets import placement_of, version_from
+from dedup_assets.core.datasets import lost_links, placement_of, version_from
 from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
 from dedup_assets.core.errors import DecisionError, NoImagesError, StoreError
 from dedup_assets.core.living.folder_changes import since_last_scan
@@ -29,7 +29,11 @@ def check_datasets(store: Store) -> Iterator[Finding]:
         folder = store.datasets / str(row["name"]) / str(row["version"])
         problem = damage(folder, str(row["placement"]), int(row["kept"]))
         name = f"dataset {row['name']}/{row['version']}"
-        if problem is None:
+        lost = [] if problem else lost_links(folder)
+        if lost:
+            said = f"{len(lost):,} of its {int(row['kept']):,} links lead nowhere, first '{lost[0]}'"
+            yield Finding(name, NOTE, said, "--repair leads them to where the images of the last run are")
+        elif problem is None:
             yield Finding(name, OK, f"whole, {int(row['kept']):,} images")
         else:
             yield Finding(name, WRONG, problem, "--repair rebuilds it from what is left of it, or from the tables")

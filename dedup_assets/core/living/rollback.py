@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dedup_assets.core import steps
-from dedup_assets.core.datasets import make_current
+from dedup_assets.core.datasets import find_links_again, make_current
 from dedup_assets.core.errors import DecisionError, DedupError
 from dedup_assets.core.lineage.audit import Event, removal_rows, removals_after, unversioned, with_event
 from dedup_assets.core.lineage.run_links import ROLLBACK
@@ -111,6 +111,7 @@ def roll_back(project: Project, version: Version, run: Run, done_by: str) -> Rol
         left = note(DUPLICATES, event.kind, collected, {"decisions": str(project.decisions_file)}, run)
         store.replace(frames, left, note(DEDUPLICATED_DATASET, event.kind, written, asdict(project.recipe), run))
         with store.explained():
+            find_links_again(version.folder, project.images)
             make_current(version.folder)
         publish(store, run)
     then = version.folder / "decisions.csv"
