@@ -49,7 +49,14 @@ def overview_lines(shown: Overview) -> list[str]:
 def status_lines(shown: Overview) -> list[str]:
     """The same, and when the last dataset version was written."""
     when = f"{shown.finished_at:%Y-%m-%d %H:%M} UTC" if shown.finished_at else "never: no run has got that far"
-    return [*overview_lines(shown), f"  written          {when}"]
+    lines = [*overview_lines(shown), f"  written          {when}"]
+    if shown.is_behind:
+        lines += [
+            "",
+            "  The dataset is older than the other numbers: the run that made them stopped before it.",
+            "  'dedup-assets plan' says what the next one would do.",
+        ]
+    return lines
 
 
 def summary_lines(store: Store, shown: Overview, decisions: Path, decoded: int | None = None) -> list[str]:

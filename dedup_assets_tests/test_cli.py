@@ -161,7 +161,7 @@ def test_plan_ends_with_1_when_a_run_would_stop(store, tmp_path):
     (tmp_path / "decisions.csv").write_text("image_id,decision\nscans/kitty.jpg,destroy\n")
     code, out, _ = call("plan", "--store", store, "--decisions", tmp_path / "decisions.csv")
     assert code == 1
-    assert "A run would stop, and change nothing: decisions.csv line 2: unknown decision" in out
+    assert "A run would stop, and leave the dataset as it is: decisions.csv line 2: unknown decision" in out
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".txt"])

@@ -197,7 +197,7 @@ def test_the_command_says_that_a_run_would_stop_and_exits_with_1(ran):
     for more in ([], ["--quick"]):
         told = CliRunner().invoke(cli, ["plan", "--store", str(ran.store.folder), *more])
         assert told.exit_code == 1
-        assert "A run would stop, and change nothing: decisions.csv line 2: unknown image" in told.output
+        assert "A run would stop, and leave the dataset as it is: decisions.csv line 2: unknown image" in told.output
 
 
 def test_a_quick_plan_opens_no_image(ran, monkeypatch):

@@ -78,7 +78,7 @@ def plan_lines(plan: "Plan", shown: int | None) -> list[str]:
     ]
     lines.append("")
     if plan.problem:
-        return [*lines, f"  A run would stop, and change nothing: {plan.problem}"]
+        return [*lines, f"  A run would stop, and leave the dataset as it is: {plan.problem}"]
     if plan.changes_nothing:
         return [*lines, f"  A run would change nothing; the dataset stays {plan.dataset_now}."]
     if plan.outcome is None:

@@ -11,7 +11,7 @@ import pandas as pd
 from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
-from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, summary_of
+from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, dataset_is_behind, summary_of
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
 
@@ -43,7 +43,8 @@ class Overview:
     """The state of a store in numbers.
 
     `kept`: in the dataset that now stands. `waiting_pairs`: near pairs that nobody has decided about.
-    `label_conflicts`: differences between the labels of a removed copy and of the image that stays.
+    `label_conflicts`: differences between the labels of a removed copy and of the image that stays. `is_behind`: the
+    dataset is of an earlier state than all else here, as the last run was stopped before it.
     """
 
     image_root: str
@@ -58,6 +59,7 @@ class Overview:
     kept: int
     dataset: str | None
     finished_at: datetime | None
+    is_behind: bool
 
 
 def histogram(scores: pd.DataFrame) -> list[Bar]:
@@ -127,6 +129,7 @@ def overview(store: Store) -> Overview:
         kept=int(written.get("kept", readable - len(removed))),
         dataset=_place(written),
         finished_at=dataset.finished_at if dataset else None,
+        is_behind=dataset_is_behind(steps),
     )
 
 

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
 from dedup_assets.core.lineage.grounds import why_gone
+from dedup_assets.core.lineage.in_dataset import unlike_the_dataset
 from dedup_assets.core.lineage.run_links import ROLLBACK
-from dedup_assets.core.lineage.why import identify
+from dedup_assets.core.lineage.why import KEPT, identify
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import StepRecord, Store
 
@@ -28,12 +29,13 @@ class Happening:
 @dataclass(frozen=True, slots=True)
 class ImageHistory:
     """`happenings` oldest first. `now`: kept, removed, unreadable or vanished. `other_paths`: where the store has seen
-    the same bytes too, by path."""
+    the same bytes too, by path. `unlike_the_dataset`: a sentence where the dataset that stands says something else."""
 
     image_id: str
     now: str
     other_paths: tuple[str, ...]
     happenings: tuple[Happening, ...]
+    unlike_the_dataset: str | None = None
 
 
 def history(store: Store, image: str) -> ImageHistory:
@@ -41,7 +43,10 @@ def history(store: Store, image: str) -> ImageHistory:
     tables = {table: store.read(table) for table in (schema.IMAGES, schema.REMOVALS, schema.DECISIONS, schema.EVENTS)}
     image_id = identify(store, image, tables[schema.IMAGES], tables[schema.REMOVALS])
     scores = store.read(schema.SCORES, "image_id = ?", (image_id,))
-    return history_from(image_id, {**tables, schema.SCORES: scores}, store.step("uniqueness_scores"))
+    found = history_from(image_id, {**tables, schema.SCORES: scores}, store.step("uniqueness_scores"))
+    images = tables[schema.IMAGES]
+    shown = images.loc[images["image_id"] == image_id, "file_hash"].iloc[0] if found.now == KEPT else None
+    return replace(found, unlike_the_dataset=unlike_the_dataset(store, image_id, shown))
 
 
 def history_from(

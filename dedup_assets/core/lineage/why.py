@@ -2,13 +2,14 @@
 
 import difflib
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.lineage.audit import in_force
+from dedup_assets.core.lineage.in_dataset import last_held, unlike_the_dataset
 from dedup_assets.core.lineage.keeper_now import loss_of_keeper
 from dedup_assets.core.lineage.run_links import run_in_words
 from dedup_assets.core.membership import among
@@ -70,6 +71,13 @@ def explain(store: Store, image: str) -> Explanation:
     """Why `image` (its image_id, or a path to it) is where it is. Raises DedupError for one the store never saw."""
     images, removals = store.read(schema.IMAGES), store.read(schema.REMOVALS)
     image_id = identify(store, image, images, removals)
+    told = _explain(store, image_id, images, removals)
+    shown = images.loc[images["image_id"] == image_id, "file_hash"].iloc[0] if told.fate == KEPT else None
+    unlike = unlike_the_dataset(store, image_id, shown)
+    return replace(told, sentences=(*told.sentences, unlike)) if unlike else told
+
+
+def _explain(store: Store, image_id: str, images: pd.DataFrame, removals: pd.DataFrame) -> Explanation:
     rows = images[images["image_id"] == image_id]
     history = tuple(_removed(row) for row in removals[removals["image_id"] == image_id].to_dict("records"))
     if rows.empty:
@@ -108,7 +116,19 @@ def _explain_vanished(
     lines = [f"{image_id} is no longer in the image folder."]
     lines += [_told(entry) for entry in (history if not chain else (*history[:-1], *chain))]
     lines += [loss] if loss else [f"{survivor} stays."] if survivor else []
+    lines += [] if chain else _was_kept(store, image_id, images)
     return Explanation(image_id, VANISHED, tuple(lines), survivor=survivor, chain=tuple(chain), history=history)
+
+
+def _was_kept(store: Store, image_id: str, images: pd.DataFrame) -> list[str]:
+    """The newest dataset that holds an image which left the folder, and where the same file is now."""
+    held = last_held(store, image_id)
+    if held is None:
+        return []
+    label, file_hash = held
+    now = sorted(images.loc[images["file_hash"] == file_hash, "image_id"])
+    lines = [f"It was kept: {label} is the newest dataset that holds it."]
+    return [*lines, f"The same file is at {now[0]} now."] if now else lines
 
 
 def _chain(image_id: str, by_image: dict[str, Removed]) -> tuple[Removed, ...]:
@@ -203,7 +223,7 @@ def identify(store: Store, image: str, images: pd.DataFrame, removals: pd.DataFr
     if named is not None:
         candidates.append(named)
     for candidate in candidates:
-        if candidate in known:
+        if candidate in known or last_held(store, candidate):
             return candidate
     close = difflib.get_close_matches(image, [*known], n=3) if len(known) < 100_000 else []
     ends = sorted(name for name in known if name.endswith("/" + image))[:3]

@@ -28,7 +28,7 @@ from dedup_assets.core.steps.duplicates import (
     staying_pairs,
 )
 from dedup_assets.core.steps.inputs import content_of
-from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, note, summary_of
+from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, dataset_input, note, summary_of
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.published import publish
 
@@ -109,7 +109,8 @@ def roll_back(project: Project, version: Version, run: Run, done_by: str) -> Rol
             schema.EVENTS: with_event(store.read(schema.EVENTS), event),
         }
         left = note(DUPLICATES, event.kind, collected, {"decisions": str(project.decisions_file)}, run)
-        store.replace(frames, left, note(DEDUPLICATED_DATASET, event.kind, written, asdict(project.recipe), run))
+        went_in = dataset_input({**store.steps(), DUPLICATES: left})
+        store.replace(frames, left, note(DEDUPLICATED_DATASET, went_in, written, asdict(project.recipe), run))
         with store.explained():
             find_links_again(version.folder, project.images)
             make_current(version.folder)

@@ -31,6 +31,7 @@ from dedup_assets.core.steps.record import (
     EMBEDDINGS,
     UNIQUENESS_SCORES,
     StepSummary,
+    dataset_input,
     done,
     finish,
 )
@@ -131,10 +132,10 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
             }
 
         moved = before is not None and json.loads(before.summary).get("delivered") != delivered
-        settings, noted = asdict(project.recipe), moved or placed_anew or bool(first_without.any())
-        summary = finish(
-            project, DEDUPLICATED_DATASET, before, summary.version, summary, settings, run, tables, always=noted
-        )
+        went_in = dataset_input(store.steps())
+        other_input = before is not None and before.input_version != went_in
+        settings, noted = asdict(project.recipe), moved or placed_anew or other_input or bool(first_without.any())
+        summary = finish(project, DEDUPLICATED_DATASET, before, went_in, summary, settings, run, tables, always=noted)
         project.remember()
         publish(store, run)
         return replace(summary, changed=summary.changed or placed_anew)

@@ -53,6 +53,22 @@ def summary_of(records: Mapping[str, StepRecord], step: str) -> dict[str, Any]:
     return dict(json.loads(records[step].summary)) if step in records else {}
 
 
+def dataset_input(records: Mapping[str, StepRecord]) -> str:
+    """Changes when the dataset has to be written again: with the images, the scores or the collection."""
+    return version_of(*(records[step].output_version for step in (RAW_IMAGES, UNIQUENESS_SCORES, DUPLICATES)))
+
+
+def dataset_is_behind(records: Mapping[str, StepRecord]) -> bool:
+    """Whether the tables are of a later state than the dataset, which a run that was stopped did not write.
+
+    Not known, and so not said, of a dataset that an older release wrote.
+    """
+    written = records.get(DEDUPLICATED_DATASET)
+    if written is None or written.input_version in (written.output_version, "rollback"):
+        return False
+    return written.input_version != dataset_input(records)
+
+
 def note(step: str, input_version: str, summary: StepSummary, settings: dict[str, Any], run: Run) -> StepRecord:
     """The note of a step that ran now."""
     return StepRecord(

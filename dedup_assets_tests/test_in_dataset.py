@@ -1,0 +1,94 @@
+"""A run that stops before the dataset: what is told of images and of the store is true of the dataset that stands."""
+
+import pytest
+
+from dedup_assets.core import steps
+from dedup_assets.core.errors import DedupError
+from dedup_assets.core.lineage.image_history import history
+from dedup_assets.core.lineage.versions import version_called
+from dedup_assets.core.lineage.why import explain
+from dedup_assets.core.living.rollback import roll_back
+from dedup_assets.core.report import overview
+from dedup_assets.core.run import Run
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.terminal import status_lines
+from dedup_assets_tests.pictures import photo, put
+
+OLDER = "  The dataset is older than the other numbers: the run that made them stopped before it."
+
+
+@pytest.fixture
+def stopped(ran):
+    """A chain whose second run got as far as the collection: one image is new, one discarded, one kept, one gone."""
+    ran.run()
+    put(photo(7), ran.images / "new.png")
+    (ran.images / "004.png").unlink()
+    ran.decide("003.png,discard,", "z/copy.png,keep,")
+    steps.scan_images(ran.project, Run())
+    steps.embed_images(ran.project, Run())
+    steps.find_neighbours(ran.project, Run())
+    steps.score_uniqueness(ran.project, Thresholds(), Run())
+    steps.collect_duplicates(ran.project, Run())
+    return ran
+
+
+@pytest.mark.parametrize(
+    ("image", "fate", "words"),
+    [
+        ("003.png", "removed", "still holds it"),
+        ("z/copy.png", "kept", "is without it"),
+        ("new.png", "kept", "is without it"),
+        ("004.png", "vanished", "still holds it"),
+    ],
+)
+def test_why_and_history_tell_where_the_dataset_is_another(stopped, image, fate, words):
+    standing = stopped.store.step("deduplicated_dataset").output_version
+    sentence = f"The dataset that stands, {standing}, {words}: it was written before, and no run has written one since."
+    told = explain(stopped.store, image)
+    assert (told.fate, told.sentences[-1]) == (fate, sentence)
+    assert history(stopped.store, image).unlike_the_dataset == sentence
+
+
+def test_a_replaced_picture_is_told_from_the_one_in_the_dataset(ran):
+    ran.run()
+    put(photo(8), ran.images / "003.png")
+    ran.scan()
+    assert "holds what it showed before" in explain(ran.store, "003.png").sentences[-1]
+
+
+@pytest.mark.parametrize("image", ["000.png", "z/copy.png", "broken.jpg"])
+def test_nothing_is_added_where_the_dataset_says_the_same(stopped, image):
+    stopped.run()
+    assert "dataset that stands" not in str(explain(stopped.store, image))
+    assert history(stopped.store, image).unlike_the_dataset is None
+
+
+def test_the_status_says_that_the_dataset_is_older_until_a_run_writes_it(stopped):
+    assert OLDER in status_lines(overview(stopped.store))
+    stopped.run()
+    assert not overview(stopped.store).is_behind
+    roll_back(stopped.project, version_called(stopped.store, "previous"), Run("rollback-1"), "Ann")
+    assert OLDER not in status_lines(overview(stopped.store))
+
+
+def test_a_run_that_comes_to_the_same_dataset_leaves_nothing_older(ran):
+    ran.run()
+    ran.run(Thresholds(0.0002, 0.05))  # no pair lies between, so the collection says the same with another number
+    assert not overview(ran.store).is_behind
+
+
+def test_why_knows_an_image_that_was_kept_and_deleted_since(ran):
+    version = ran.run()["deduplicated_dataset"].version
+    (ran.images / "004.png").rename(ran.images / "renamed.png")
+    (ran.images / "003.png").unlink()
+    ran.run()
+    kept = f"It was kept: {version} is the newest dataset that holds it."
+    gone, renamed = explain(ran.store, "003.png"), explain(ran.store, str(ran.images / "004.png"))
+    assert gone.sentences == ("003.png is no longer in the image folder.", kept)
+    assert renamed.sentences == (
+        "004.png is no longer in the image folder.",
+        kept,
+        "The same file is at renamed.png now.",
+    )
+    with pytest.raises(DedupError, match=r"knows no image 'never.png'"):
+        explain(ran.store, "never.png")
