@@ -3,6 +3,7 @@
 import pytest
 
 from dedup_assets.core.errors import DecisionError
+from dedup_assets.core.exploring.decision_file import DecisionFile, NewDecision
 from dedup_assets.core.scoring.decisions import Library, bind, file_version, read_decisions
 
 HEADER = "image_id,decision,duplicate_of,content_hash,reviewer,decided_at,note\n"
@@ -121,6 +122,24 @@ def test_names_may_hold_any_letters(read):
 def test_a_missing_column_is_named(read, missing):
     with pytest.raises(DecisionError, match=f"no column '{missing}'"):
         read(HEADER.replace(missing + ",", "") + "x,y\n")
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_what_spreadsheets_write_in_place_of_commas_is_read(read, mark):
+    rows = ["\ufeffimage_id", "decision", "duplicate_of"], ["a,b.jpg", "remove", "c.jpg"]
+    (decision,) = read("\r\n".join(mark.join(row) for row in rows))
+    assert (decision.image_id, decision.decision, decision.duplicate_of) == ("a,b.jpg", "remove", "c.jpg")
+
+
+def test_a_file_with_semicolons_is_written_on_with_semicolons(path, read):
+    read("Image_ID;Decision\r\na,b.jpg;keep\r\n")
+    DecisionFile(path).record([NewDecision("c.jpg", "remove", "a,b.jpg")], "Ann", "")
+    assert [(one.image_id, one.duplicate_of) for one in read_decisions(path)] == [("a,b.jpg", ""), ("c.jpg", "a,b.jpg")]
+    assert path.read_bytes().startswith(b"Image_ID;Decision;duplicate_of;content_hash;reviewer;decided_at;note\r\n")
+
+
+def test_capitals_in_the_names_of_columns_do_not_matter(read):
+    assert read("Image_ID,DECISION\na.jpg,keep\n")[0].image_id == "a.jpg"
 
 
 @pytest.mark.parametrize("column", ["image_id", "decision"])
@@ -244,6 +263,13 @@ def test_an_unknown_image_is_named_with_its_line(bound):
 def test_an_unknown_partner_is_named_with_its_line(bound):
     with pytest.raises(DecisionError, match=r"line 2: unknown image 'b.jpg'"):
         bound(HEADER + "a.jpg,remove,b.jpg\n", library(a="1"))
+
+
+@pytest.mark.parametrize("said", ["./a.jpg", "/data/photos/a.jpg", "C:\\photos\\a.jpg", "A.JPG"])
+def test_an_image_called_by_another_path_is_told_by_its_name(bound, said):
+    with pytest.raises(DecisionError) as caught:
+        bound(f"image_id,decision\n{said},keep\n", library(a="1", b="2"))
+    assert f"unknown image '{said}'; 'a.jpg' is what it is called from the image folder on" in problem(caught)
 
 
 def test_nothing_can_be_decided_about_an_unreadable_image(bound):

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dedup_assets.core.errors import DecisionError, StoreError
-from dedup_assets.core.scoring.decisions import COLUMNS, NOT_DUPLICATE, REMOVE
+from dedup_assets.core.scoring.decisions import COLUMNS, NOT_DUPLICATE, REMOVE, column_names, separator_of
 
 _BOM = "\ufeff"
 _LOCK_SECONDS = 10.0
@@ -180,18 +180,23 @@ class _Sheet:
     start: str
     columns: list[str]
     line_end: str
+    separator: str
     records: list[_Record] = field(default_factory=list)
 
     @classmethod
     def of(cls, text: str, path: Path) -> "_Sheet":
         bom, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
-        rows = _rows(text, path)
+        separator = separator_of(text)
+        rows = _rows(text, path, separator)
         header, names = next(rows)
-        columns = [name.strip() for name in names]
+        columns = column_names(names)
         line_end = "\r\n" if header.endswith("\r\n") else "\n"
         missing = [name for name in COLUMNS if name not in columns]
         sheet = cls(
-            bom + (header.rstrip("\r\n") + "".join(f",{name}" for name in missing) + line_end), columns, line_end
+            bom + (header.rstrip("\r\n") + "".join(f"{separator}{name}" for name in missing) + line_end),
+            columns,
+            line_end,
+            separator,
         )
         longest = len(columns)
         columns += missing
@@ -208,12 +213,13 @@ class _Sheet:
 
     def parse(self, text: str) -> list[_Record]:
         """Records from their text."""
-        return [self._record(row, cells) for row, cells in _rows(text, Path("decisions.csv"))]
+        return [self._record(row, cells) for row, cells in _rows(text, Path("decisions.csv"), self.separator)]
 
     def compose(self, cells: Mapping[str, str]) -> _Record:
         """A new record."""
         buffer = io.StringIO()
-        csv.writer(buffer, lineterminator=self.line_end).writerow([cells.get(name, "") for name in self.columns])
+        writer = csv.writer(buffer, lineterminator=self.line_end, delimiter=self.separator)
+        writer.writerow([cells.get(name, "") for name in self.columns])
         return _Record(buffer.getvalue(), cells)
 
     def _record(self, text: str, cells: Sequence[str]) -> _Record:
@@ -221,7 +227,7 @@ class _Sheet:
         return _Record(ended, dict(zip(self.columns, (cell.strip() for cell in cells), strict=False)))
 
 
-def _rows(text: str, path: Path) -> Iterator[tuple[str, list[str]]]:
+def _rows(text: str, path: Path, separator: str) -> Iterator[tuple[str, list[str]]]:
     """Each row's own text and its cells; a row may span lines."""
     taken: list[str] = []
 
@@ -231,7 +237,7 @@ def _rows(text: str, path: Path) -> Iterator[tuple[str, list[str]]]:
             yield line
 
     try:
-        for cells in csv.reader(lines(), strict=True):
+        for cells in csv.reader(lines(), strict=True, delimiter=separator):
             yield "".join(taken), cells
             taken.clear()
     except csv.Error as error:

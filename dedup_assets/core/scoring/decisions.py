@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import unicodedata
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,6 +62,7 @@ class Library:
     hash_of: Mapping[str, str]
     known_ids: frozenset[str]
     _by_hash: dict[str, list[str]] = field(init=False)
+    _by_plain_name: dict[str, list[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._by_hash = {}
@@ -74,11 +76,32 @@ class Library:
             return (image_id,)
         return tuple(self._by_hash.get(content_hash or "", ()))
 
+    def meant(self, said: str) -> str | None:
+        """The one image that a whole path, other capitals or another spelling of the same letters may mean."""
+        if not self._by_plain_name:
+            for image_id in sorted(self.known_ids):
+                self._by_plain_name.setdefault(_plain(image_id), []).append(image_id)
+        parts = _plain(said).split("/")
+        ends = ("/".join(parts[place:]) for place in range(len(parts)))
+        found = next((self._by_plain_name[end] for end in ends if end in self._by_plain_name), [])
+        return found[0] if len(found) == 1 else None
+
 
 def file_version(path: Path) -> str:
     """Changes when the content of the file does; 'none' when there is no file."""
     data = _bytes_of(path)
     return "none" if data is None else hashlib.sha256(data).hexdigest()[:16]
+
+
+def separator_of(text: str) -> str:
+    """What stands between the cells: a comma, or the semicolon or tab that spreadsheets of many countries write."""
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)
+
+
+def column_names(cells: Iterable[str]) -> list[str]:
+    """The columns that a first line names; spaces around them and capitals do not count."""
+    return [cell.strip().lower() for cell in cells]
 
 
 def read_decisions(path: Path) -> list[Decision]:
@@ -90,9 +113,9 @@ def read_decisions(path: Path) -> list[Decision]:
         text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DecisionError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=separator_of(text))
     try:
-        names = [name.strip() for name in rows.fieldnames or ()]
+        names = column_names(rows.fieldnames or ())
         if not names:
             return []
         twice = [name for name in COLUMNS if names.count(name) > 1]
@@ -183,7 +206,14 @@ def _of_itself(decision: Decision) -> str:
 def _unknown(image_id: str, library: Library) -> str:
     if image_id in library.known_ids:
         return f"'{image_id}' cannot be read, so nothing can be decided about it"
-    return f"unknown image '{image_id}'; it is not under the image folder"
+    meant = library.meant(image_id)
+    if meant is None:
+        return f"unknown image '{image_id}'; it is not under the image folder"
+    return f"unknown image '{image_id}'; '{meant}' is what it is called from the image folder on"
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.replace("\\", "/")).casefold()
 
 
 def _contradictions(bound: list[BoundDecision]) -> list[tuple[int, str]]:
