@@ -96,6 +96,22 @@ def test_a_disk_that_is_full_of_rows_is_one_sentence_and_the_store_stays_whole(s
     assert len(store.read(schema.TAGS)) == 0
 
 
+@pytest.mark.parametrize("rows", [4_000, 8_000])
+def test_a_disk_that_is_full_when_the_database_is_put_in_order_is_one_sentence(small_disk, rows):
+    store = Store(small_disk / "store")
+    store.replace({schema.META: facts(a="1")})
+    (small_disk / "filler").write_bytes(bytes(200_000))
+
+    def fill():
+        while True:
+            store.append(schema.TAGS, tags(*(os.urandom(40).hex() for _ in range(rows))))
+
+    with pytest.raises(StoreError, match="is full; free some space"):
+        fill()
+    (small_disk / "filler").unlink()
+    assert store.fact("a") == "1"
+
+
 def test_a_disk_that_is_full_of_vectors_is_one_sentence(small_disk):
     store = Store(small_disk / "store")
     shelf = store.vectors("embedder", 1, 1000)

@@ -187,7 +187,7 @@ class Store:
             raise
         except duckdb.Error as error:
             text = str(error).splitlines()[0]
-            if "No space left" in text or "out of disk" in text.lower():
+            if "No space left" in str(error) or "out of disk" in str(error).lower():
                 raise StoreError(self._full) from error
             if "Permission denied" in text or "Read-only file system" in text:
                 raise StoreError(
