@@ -54,7 +54,11 @@ def status(store: Path | None, as_json: bool) -> None:
     help="File to write, .csv, .parquet, .json or .txt (ids alone); with --format the new folder.  "
     "[default: CSV to the terminal]",
 )
-@click.option("--dataset", help="With --format: which dataset version, VERSION or NAME/VERSION.  [default: the last]")
+@click.option(
+    "--dataset",
+    help="With --format: which dataset version: the start of its digits, NAME/digits, NAME for its newest, latest or "
+    "previous.  [default: the one that stands]",
+)
 @click.option("--collection", help="With --format: the images of this collection instead of a dataset version.")
 @click.option("--placement", type=click.Choice(PLACEMENTS), default="symlink", show_default=True, help=PLACED_HELP)
 @STORE_OPTION
@@ -95,6 +99,7 @@ def _export_dataset(
     store: Path | None,
 ) -> None:
     from dedup_assets.core.labels.exporting import export_dataset
+    from dedup_assets.core.lineage.versions import CURRENT
 
     if what != "kept":
         raise click.UsageError(f"--format writes the images that stay; it does not go with '{what}'")
@@ -102,7 +107,8 @@ def _export_dataset(
         raise click.UsageError("--format needs a new folder to write to: --output DIR")
     if dataset and collection:
         raise click.UsageError("give --dataset or --collection, not both")
+    version = dataset or CURRENT
     report = export_dataset(
-        existing(store), format_, output, placement=placement, version=dataset, collection=collection
+        existing(store), format_, output, placement=placement, version=version, collection=collection
     )
     click.echo("\n".join(report.sentences))

@@ -45,7 +45,8 @@ def history(image: str, store: Path | None, as_json: bool) -> None:
 def diff(before: str, after: str, show_all: bool, store: Path | None, as_json: bool) -> None:
     """Tell what differs between two dataset versions, each image with the reason.
 
-    A VERSION is the start of its digits, NAME/digits, or latest, previous or current, which the second is if left out.
+    A VERSION is the start of its digits, NAME/digits, NAME for its newest, or latest, previous or current, which the
+    second is if left out.
     """
     from dedup_assets.core.lineage.versions import difference, version_called
     from dedup_assets.core.storage.published import for_reading
@@ -65,8 +66,8 @@ def diff(before: str, after: str, show_all: bool, store: Path | None, as_json: b
 def rollback(version: str, store: Path | None, as_json: bool) -> None:
     """Go back to an earlier dataset version: its thresholds, its scores, its removals.
 
-    VERSION is the start of its digits, NAME/digits, previous (the default) or latest, which undoes going back. Nothing
-    is computed that is stored; no image and no reviewed file is changed.
+    VERSION is the start of its digits, NAME/digits, NAME for its newest, previous (the default) or latest, which undoes
+    going back. Nothing is computed that is stored; no image and no reviewed file is changed.
     """
     from dedup_assets.core.lineage.run_links import ROLLBACK
     from dedup_assets.core.lineage.versions import version_called

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dedup_assets.core.errors import LabelError, SettingsError
+from dedup_assets.core.errors import DedupError, LabelError, SettingsError
 from dedup_assets.core.labels.exporting import export_dataset
 from dedup_assets.core.labels.importing import label_set
 from dedup_assets.core.labels.layout import distinct_stems, flat_names, short_names
@@ -196,9 +196,7 @@ def test_a_version_and_a_collection_can_be_chosen(ran, tmp_path):
     (version,) = [path for path in (store.datasets / "deduplicated").iterdir() if not path.is_symlink()]
     report = export_dataset(store, "manifest", tmp_path / "one", version=version.name[:6])
     assert (report.image_count, report.source) == (2, f"dataset deduplicated/{version.name}")
-    with pytest.raises(
-        SettingsError, match=f"no dataset version is called 'zzz'; there are deduplicated/{version.name}"
-    ):
+    with pytest.raises(DedupError, match=f"no dataset version 'zzz'; say one of deduplicated/{version.name}"):
         export_dataset(store, "manifest", tmp_path / "two", version="zzz")
     with pytest.raises(SettingsError, match="there is no collection 'mine'; there are none"):
         export_dataset(store, "manifest", tmp_path / "two", collection="mine")
@@ -214,6 +212,20 @@ def test_an_export_does_not_change_when_the_annotations_do(tmp_path):
     report = export_dataset(chain.store, "yolo", tmp_path / "old", version=first.dataset_version)
     assert report.label_count == 3
     assert export_dataset(chain.store, "yolo", tmp_path / "new").label_count == 2
+
+
+def test_a_name_means_the_newest_version_of_it_and_no_other_whose_digits_begin_so(tmp_path):
+    chain = chain_in(tmp_path)
+    voc_folder(chain.images)
+    first = chain.run()["deduplicated_dataset"]
+    chain.settings["dataset_name"] = first.dataset_version[0]
+    put(photo(70), chain.images / "JPEGImages/more.png")
+    second = chain.run()["deduplicated_dataset"]
+    for number, (said, version) in enumerate(
+        [(second.name, second), ("deduplicated", first), ("previous", first), ("latest", second)]
+    ):
+        report = export_dataset(chain.store, "coco", tmp_path / f"out{number}", version=said)
+        assert (report.source, report.image_count) == (f"dataset {version.version}", version.kept)
 
 
 def test_nothing_is_written_into_a_folder_that_holds_something(ran, tmp_path):
@@ -232,7 +244,7 @@ def test_an_image_that_is_gone_stops_the_export_and_leaves_nothing(tmp_path):
     voc_folder(chain.images)
     chain.run()
     (chain.images / "JPEGImages/a.png").unlink()
-    with pytest.raises(LabelError, match="is gone; run again"):
+    with pytest.raises(LabelError, match="is gone; run again and export"):
         export_dataset(chain.store, "coco", tmp_path / "out", placement="copy")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "store"]
 

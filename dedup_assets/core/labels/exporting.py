@@ -11,12 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core.errors import DedupError, LabelError, SettingsError
+from dedup_assets.core.errors import LabelError, SettingsError
 from dedup_assets.core.labels import coco, hugging_face, image_folder, manifest, voc, yolo
 from dedup_assets.core.labels.importing import label_set
 from dedup_assets.core.labels.kept import read_written
 from dedup_assets.core.labels.layout import Placed, distinct_stems, export_one, flat_names, renamed, short_names
 from dedup_assets.core.labels.model import Annotation, LabelSet
+from dedup_assets.core.lineage.versions import CURRENT, version_called
 from dedup_assets.core.membership import among
 from dedup_assets.core.placing import UNKNOWN_TIME, scanned
 from dedup_assets.core.project import remembered
@@ -119,14 +120,14 @@ def export_dataset(
     folder: Path,
     *,
     placement: str = "symlink",
-    version: str | None = None,
+    version: str = CURRENT,
     collection: str | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> ExportReport:
-    """Write the last dataset, the `version` named, or the images of a `collection` into a new folder.
+    """Write the dataset that stands, another `version`, or the images of a `collection` into a new folder.
 
-    The folder is written under another name and renamed when whole. Raises LabelError where the format cannot hold the
-    images, SettingsError for words that mean nothing.
+    `version`: as `version_called` takes it. The folder is written under another name and renamed when whole. Raises
+    LabelError where the format cannot hold the images, SettingsError and DedupError for words that mean nothing.
     """
     one_of("format", format_, EXPORT_FORMATS)
     one_of("placement", placement, PLACEMENTS)
@@ -166,15 +167,15 @@ def _check_target(store: Store, folder: Path) -> None:
             raise LabelError(f"'{folder}' lies inside the {name}; name a folder elsewhere with --output")
 
 
-def _version(store: Store, wanted: str | None) -> _Dataset:
-    folder = _version_folder(store, wanted)
-    images = _with_times(pd.read_parquet(folder / "manifest.parquet"), store)
-    inside, root = folder / "images", remembered(store).images
+def _version(store: Store, wanted: str) -> _Dataset:
+    version = version_called(store, wanted)
+    images = _with_times(version.manifest, store)
+    inside, root = version.folder / "images", remembered(store).images
 
     def find(image_id: str) -> Readable:
         return path_of(inside, image_id) if inside.is_dir() else root.file(image_id)
 
-    return _Dataset(f"dataset {folder.parent.name}/{folder.name}", images, read_written(folder), find)
+    return _Dataset(f"dataset {version.label}", images, read_written(version.folder), find)
 
 
 def _with_times(images: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -182,23 +183,6 @@ def _with_times(images: pd.DataFrame, store: Store) -> pd.DataFrame:
     known = store.read(schema.IMAGES, columns=("image_id", "file_hash", "modified_ns"))
     times = images[["image_id", "file_hash"]].merge(known, on=["image_id", "file_hash"], how="left")["modified_ns"]
     return images.assign(modified_ns=times.fillna(UNKNOWN_TIME).astype("int64"))
-
-
-def _version_folder(store: Store, wanted: str | None) -> Path:
-    """The folder of a version, named as VERSION (or its beginning) or NAME/VERSION; the last one written by default."""
-    if wanted is None:
-        step = store.step("deduplicated_dataset")
-        if step is None:
-            raise DedupError(f"no dataset has been written in '{store.folder}'; run 'dedup-assets run IMAGES' first")
-        wanted = str(json.loads(step.summary)["version"])
-    every = sorted(path.parent for path in store.datasets.glob("*/*/manifest.parquet") if not path.parent.is_symlink())
-    name, _, version = wanted.rpartition("/")
-    found = [path for path in every if path.name.startswith(version) and name in ("", path.parent.name) and version]
-    if len(found) != 1:
-        what = "several dataset versions are" if found else "no dataset version is"
-        known = ", ".join(f"{path.parent.name}/{path.name}" for path in (found or every)[:5]) or "none"
-        raise SettingsError(f"{what} called '{wanted}'; there are {known}")
-    return found[0]
 
 
 def _collection(store: Store, name: str) -> _Dataset:

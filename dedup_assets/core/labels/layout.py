@@ -78,7 +78,9 @@ def export_one(how: str, source: Readable, image: Scanned, target: Path) -> None
             "what that run writes"
         ) from error
     except FileNotFoundError as error:
-        raise LabelError(f"'{source}' is gone; run again so that the folder is read anew") from error
+        raise LabelError(
+            f"'{source}' is gone; run again and export what that run writes, or bring the file back"
+        ) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise LabelError(f"the disk of '{target.parent}' is full; free some space, then export again") from error

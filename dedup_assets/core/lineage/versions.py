@@ -87,14 +87,15 @@ def current_version(store: Store) -> str | None:
 
 
 def version_called(store: Store, said: str) -> Version:
-    """The version that a person named: the start of its digits, NAME/digits, or latest, previous or current.
+    """The version that a person named: latest, previous or current, NAME for its newest, NAME/digits, or digits.
 
-    `latest` is the one that a run wrote last, under any name; `current` the one that stands; `previous` the one of its
-    name that stood before it, and before the first of a name what stood then. Raises DedupError naming what there is.
+    The start of the digits is enough. `latest` is the one that a run wrote last, under any name; `current` the one that
+    stands; `previous` the one of its name that stood before it, and before the first of a name what stood then. Raises
+    DedupError naming what there is.
     """
     order = _by_time(store)
     if not order:
-        raise DedupError(f"no dataset version has been written to '{store.folder}' yet")
+        raise DedupError(f"no dataset version has been written to '{store.folder}' yet; a run that ends writes one")
     if said in (LATEST, CURRENT):
         return _version(store, order[-1] if said == LATEST else current_version(store) or order[-1])
     if said == PREVIOUS:
@@ -104,7 +105,9 @@ def version_called(store: Store, said: str) -> Version:
         if before is None:
             raise DedupError(f"{standing} is the first dataset version; there is none before it")
         return _version(store, before)
-    fits = sorted({label for label in order if label.startswith(said) or label.partition("/")[2].startswith(said)})
+    parts = {label: label.partition("/") for label in order}
+    newest = [label for label in order if parts[label][0] == said][-1:]
+    fits = newest or sorted(label for label in parts if label.startswith(said) or parts[label][2].startswith(said))
     if len(fits) == 1:
         return _version(store, fits[0])
     what = f"{len(fits)} versions begin with '{said}'" if fits else f"there is no dataset version '{said}'"
