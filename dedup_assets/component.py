@@ -1,20 +1,27 @@
 """The plugin's face in a defs.yaml: one component instance for each dataset."""
 
+from pathlib import Path
+from typing import Annotated
+
 import dagster as dg
 from pydantic import ConfigDict, Field
 
 from dedup_assets.assets import GROUP
+from dedup_assets.attributes import bounded, number, said, word
 from dedup_assets.build import build_dedup_defs
-from dedup_assets.core.datasets import DatasetRecipe
+from dedup_assets.core.datasets import PLACEMENTS, DatasetRecipe
 from dedup_assets.core.detection.base import DEFAULT_EMBEDDER
-from dedup_assets.core.detection.products import AUTO
-from dedup_assets.core.engines.base import LOCAL, RaySettings
+from dedup_assets.core.detection.products import AUTO, DEVICES
+from dedup_assets.core.engines.base import ENGINES, LOCAL, RaySettings
+from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.images import MAX_PIXELS
 from dedup_assets.core.scoring.drift import DRIFT_BOUND
 from dedup_assets.core.scoring.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
     ANNOTATIONS_HELP,
     AUTOMATION_HELP,
+    AUTOMATIONS,
+    BATCHES,
     BATCHES_HELP,
     CRON_HELP,
     DATASET_DESCRIPTION_HELP,
@@ -55,6 +62,8 @@ from dedup_assets.core.settings import (
 )
 from dedup_assets.core.sources import is_uri
 
+_Count = Annotated[int, Field(ge=1)]
+
 
 class DedupScaffolder(dg.Scaffolder):
     """Writes a defs.yaml with the attributes most people set."""
@@ -84,73 +93,60 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
 
     model_config = ConfigDict(extra="forbid")
 
-    images: str = Field(description=IMAGES_HELP)
-    store: str | None = Field(default=None, description=STORE_HELP)
-    key_prefix: list[str] = Field(default_factory=list, description=KEY_PREFIX_HELP)
-    duplicate_threshold: float = Field(
-        default=DUPLICATE_THRESHOLD.default,
-        ge=DUPLICATE_THRESHOLD.minimum,
-        le=DUPLICATE_THRESHOLD.maximum,
-        description=DUPLICATE_THRESHOLD.help,
-    )
-    near_duplicate_threshold: float = Field(
-        default=NEAR_DUPLICATE_THRESHOLD.default,
-        ge=NEAR_DUPLICATE_THRESHOLD.minimum,
-        le=NEAR_DUPLICATE_THRESHOLD.maximum,
-        description=NEAR_DUPLICATE_THRESHOLD.help,
-    )
-    embedder: str = Field(default=DEFAULT_EMBEDDER, description=EMBEDDER_HELP)
-    second_stage: bool = Field(default=True, description=SECOND_STAGE_HELP)
-    keeper_order: list[str] = Field(default_factory=lambda: list(KeeperPolicy().order), description=KEEPER_ORDER_HELP)
-    split_priority: list[str] = Field(default_factory=list, description=SPLIT_PRIORITY_HELP)
-    protect: list[str] = Field(default_factory=list, description=PROTECT_HELP)
-    reference: list[str] = Field(default_factory=list, description=REFERENCE_HELP)
-    input_format: str = Field(default=INPUT_FORMATS[0], description=INPUT_FORMAT_HELP)
-    annotations: str | None = Field(default=None, description=ANNOTATIONS_HELP)
-    labels: str = Field(default=LABEL_POLICIES[0], description=LABELS_HELP)
-    label_overlap: float = Field(
-        default=LABEL_OVERLAP.default,
-        ge=LABEL_OVERLAP.minimum,
-        le=LABEL_OVERLAP.maximum,
-        description=LABEL_OVERLAP.help,
-    )
-    leakage: str = Field(default=LEAKAGE_POLICIES[0], description=LEAKAGE_HELP)
-    decisions: str | None = Field(default=None, description=DECISIONS_HELP)
-    dataset_name: str = Field(default=DatasetRecipe().name, description=DATASET_NAME_HELP)
-    dataset_description: str = Field(default="", description=DATASET_DESCRIPTION_HELP)
-    dataset_target: str | None = Field(default=None, description=DATASET_TARGET_HELP)
-    placement: str | None = Field(default=None, description=PLACEMENT_HELP)
-    max_pixels: int = Field(default=MAX_PIXELS, ge=1, description=MAX_PIXELS_SETTING.help)
-    workers: int | None = Field(default=None, ge=1, description=WORKERS_HELP)
-    search_device: str = Field(default=AUTO, description=SEARCH_DEVICE_HELP)
-    engine: str = Field(default=LOCAL, description=ENGINE_HELP)
-    ray_address: str | None = Field(default=None, description=RAY_ADDRESS_HELP)
-    ray_cpus: float = Field(default=RaySettings().cpus, gt=0, description=RAY_CPUS_HELP)
-    ray_gpus: float = Field(default=RaySettings().gpus, ge=0, description=RAY_GPUS_HELP)
-    ray_storage: str | None = Field(default=None, description=RAY_STORAGE_HELP)
-    ray_resource: str | None = Field(default=None, description=RAY_RESOURCE_HELP)
-    automation: str = Field(default=NONE, description=AUTOMATION_HELP)
-    cron: str | None = Field(default=None, description=CRON_HELP)
-    timezone: str | None = Field(default=None, description=TIMEZONE_HELP)
-    batches: str = Field(default=NO_BATCHES, description=BATCHES_HELP)
-    drift_bound: float = Field(
-        default=DRIFT_BOUND.default, ge=DRIFT_BOUND.minimum, le=DRIFT_BOUND.maximum, description=DRIFT_BOUND.help
-    )
-    group_name: str = Field(default=GROUP, description="Asset group shown in the Dagster UI.")
-    owners: list[str] = Field(
-        default_factory=list, description="Owners of the assets: e-mail addresses or 'team:NAME'."
+    images: Annotated[str, Field(min_length=1), said(IMAGES_HELP)]
+    store: Annotated[str | None, said(STORE_HELP)] = None
+    key_prefix: Annotated[list[str], said(KEY_PREFIX_HELP)] = Field(default_factory=list)
+    duplicate_threshold: Annotated[float, bounded(DUPLICATE_THRESHOLD)] = DUPLICATE_THRESHOLD.default
+    near_duplicate_threshold: Annotated[float, bounded(NEAR_DUPLICATE_THRESHOLD)] = NEAR_DUPLICATE_THRESHOLD.default
+    embedder: Annotated[str, said(EMBEDDER_HELP)] = DEFAULT_EMBEDDER
+    second_stage: Annotated[bool, said(SECOND_STAGE_HELP)] = True
+    keeper_order: Annotated[list[str], said(KEEPER_ORDER_HELP)] = Field(default=list(KeeperPolicy().order))
+    split_priority: Annotated[list[str], said(SPLIT_PRIORITY_HELP)] = Field(default_factory=list)
+    protect: Annotated[list[str], said(PROTECT_HELP)] = Field(default_factory=list)
+    reference: Annotated[list[str], said(REFERENCE_HELP)] = Field(default_factory=list)
+    input_format: Annotated[str, word(INPUT_FORMAT_HELP, INPUT_FORMATS)] = INPUT_FORMATS[0]
+    annotations: Annotated[str | None, said(ANNOTATIONS_HELP)] = None
+    labels: Annotated[str, word(LABELS_HELP, LABEL_POLICIES)] = LABEL_POLICIES[0]
+    label_overlap: Annotated[float, bounded(LABEL_OVERLAP)] = LABEL_OVERLAP.default
+    leakage: Annotated[str, word(LEAKAGE_HELP, LEAKAGE_POLICIES)] = LEAKAGE_POLICIES[0]
+    decisions: Annotated[str | None, said(DECISIONS_HELP)] = None
+    dataset_name: Annotated[str, said(DATASET_NAME_HELP)] = DatasetRecipe().name
+    dataset_description: Annotated[str, said(DATASET_DESCRIPTION_HELP)] = ""
+    dataset_target: Annotated[str | None, said(DATASET_TARGET_HELP)] = None
+    placement: Annotated[str | None, word(PLACEMENT_HELP, PLACEMENTS)] = None
+    max_pixels: Annotated[int, bounded(MAX_PIXELS_SETTING)] = MAX_PIXELS
+    workers: Annotated[_Count | None, said(WORKERS_HELP)] = None
+    search_device: Annotated[str, word(SEARCH_DEVICE_HELP, DEVICES)] = AUTO
+    engine: Annotated[str, word(ENGINE_HELP, ENGINES)] = LOCAL
+    ray_address: Annotated[str | None, said(RAY_ADDRESS_HELP)] = None
+    ray_cpus: Annotated[float, number(RAY_CPUS_HELP, Annotated[float, Field(gt=0)])] = RaySettings().cpus
+    ray_gpus: Annotated[float, number(RAY_GPUS_HELP, Annotated[float, Field(ge=0)])] = RaySettings().gpus
+    ray_storage: Annotated[str | None, said(RAY_STORAGE_HELP)] = None
+    ray_resource: Annotated[str | None, said(RAY_RESOURCE_HELP)] = None
+    automation: Annotated[str, word(AUTOMATION_HELP, AUTOMATIONS)] = NONE
+    cron: Annotated[str | None, said(CRON_HELP)] = None
+    timezone: Annotated[str | None, said(TIMEZONE_HELP)] = None
+    batches: Annotated[str, word(BATCHES_HELP, BATCHES)] = NO_BATCHES
+    drift_bound: Annotated[float, bounded(DRIFT_BOUND)] = DRIFT_BOUND.default
+    group_name: Annotated[str, said("Asset group shown in the Dagster UI.")] = GROUP
+    owners: Annotated[list[str], said("Owners of the assets: e-mail addresses or 'team:NAME'.")] = Field(
+        default_factory=list
     )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of this instance; relative paths start at the folder of its defs.yaml."""
-        here, target, storage = context.path, self.dataset_target, self.ray_storage
-        if target is not None and not is_uri(target):
-            target = str(here / target)
-        if storage is not None and not is_uri(storage):
-            storage = str(here / storage)
+        if self.store is None and "store" in self.model_fields_set:
+            raise SettingsError(
+                "store is given but empty; set the environment variable that it names, or leave it out for "
+                "$DEDUP_STORE, else ./dedup_store"
+            )
+
+        def place(said: str | None) -> str | None:
+            return str(context.path / Path(said).expanduser()) if said and not is_uri(said) else said
+
         return build_dedup_defs(
-            images=self.images if is_uri(self.images) else here / self.images,
-            store=here / self.store if self.store else None,
+            images=place(self.images) or self.images,
+            store=place(self.store),
             key_prefix=self.key_prefix,
             duplicate_threshold=self.duplicate_threshold,
             near_duplicate_threshold=self.near_duplicate_threshold,
@@ -161,14 +157,14 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
             protect=self.protect,
             reference=self.reference,
             input_format=self.input_format,
-            annotations=here / self.annotations if self.annotations else None,
+            annotations=place(self.annotations),
             labels=self.labels,
             label_overlap=self.label_overlap,
             leakage=self.leakage,
-            decisions=here / self.decisions if self.decisions else None,
+            decisions=place(self.decisions),
             dataset_name=self.dataset_name,
             dataset_description=self.dataset_description,
-            dataset_target=target,
+            dataset_target=place(self.dataset_target),
             placement=self.placement,
             max_pixels=self.max_pixels,
             workers=self.workers,
@@ -177,7 +173,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
             ray_address=self.ray_address,
             ray_cpus=self.ray_cpus,
             ray_gpus=self.ray_gpus,
-            ray_storage=storage,
+            ray_storage=place(self.ray_storage),
             ray_resource=self.ray_resource,
             automation=self.automation,
             cron=self.cron,

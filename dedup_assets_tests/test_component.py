@@ -10,10 +10,18 @@ import dagster as dg
 import pytest
 import yaml
 from dagster.components.testing import create_defs_folder_sandbox
+from jsonschema import Draft202012Validator
 
 from dedup_assets import DedupComponent
+from dedup_assets.core.datasets import PLACEMENTS
+from dedup_assets.core.detection.products import DEVICES
+from dedup_assets.core.engines.base import ENGINES
+from dedup_assets.core.settings import AUTOMATIONS, BATCHES, INPUT_FORMATS, LABEL_POLICIES, LEAKAGE_POLICIES
+from dedup_assets_tests.deployment import QUIET
+from dedup_assets_tests.pictures import put_photos
 
 TYPE = "dedup_assets.component.DedupComponent"
+ROOT = Path(__file__).parent.parent
 DG = Path(sys.executable).with_name("dg")
 PROJECT = """
 [project]
@@ -54,7 +62,8 @@ def project(tmp_path_factory):
 
 
 def run_dg(folder, *arguments):
-    environment = {**os.environ, "COLUMNS": "200", "DAGSTER_DG_CLI_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(folder)}
+    path = os.pathsep.join([str(folder), str(ROOT)])
+    environment = {**os.environ, "COLUMNS": "200", "DAGSTER_DG_CLI_DISABLE_TELEMETRY": "1", "PYTHONPATH": path}
     result = subprocess.run([DG, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -70,6 +79,13 @@ def load(tmp_path, **more):
         path = sandbox.scaffold_component(component_cls=DedupComponent, defs_yaml_contents=attributes(**more))
         with sandbox.load_component_and_build_defs(defs_path=path) as (component, defs):
             return component, defs, path
+
+
+def failure(tmp_path, **more):
+    """What is told when the definitions of an instance with these attributes cannot be built."""
+    with pytest.raises(Exception, match="Error while building definitions") as raised:
+        load(tmp_path, **more)
+    return "".join(traceback.format_exception(raised.value))
 
 
 def test_dg_lists_the_component(project):
@@ -130,15 +146,95 @@ def test_the_batches_of_the_component_are_partitions_named_after_it(tmp_path):
 
 
 def test_an_automation_that_does_not_hold_together_is_one_sentence(tmp_path):
-    with pytest.raises(Exception, match="Error while building definitions") as raised:
-        load(tmp_path, automation="schedule")
-    said = "".join(traceback.format_exception(raised.value))
-    assert "SettingsError: automation is 'schedule' but there is no cron; add one" in said
+    assert "SettingsError: automation is 'schedule' but there is no cron; add one" in failure(
+        tmp_path, automation="schedule"
+    )
 
 
-def test_every_attribute_of_the_component_explains_itself():
-    fields = DedupComponent.model_fields
-    assert not [name for name, field in fields.items() if not field.description]
+def test_every_attribute_explains_itself_in_the_schema_that_editors_and_dg_read():
+    schema = DedupComponent.model().model_json_schema()["properties"]
+    assert set(schema) == set(DedupComponent.model_fields)
+    assert not [name for name, said in schema.items() if not said.get("description")]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "words"),
+    [
+        ("automation", AUTOMATIONS),
+        ("batches", BATCHES),
+        ("engine", ENGINES),
+        ("input_format", INPUT_FORMATS),
+        ("labels", LABEL_POLICIES),
+        ("leakage", LEAKAGE_POLICIES),
+        ("placement", PLACEMENTS),
+        ("search_device", DEVICES),
+    ],
+)
+def test_the_schema_holds_the_words_an_attribute_may_be_and_lets_templates_be(attribute, words):
+    schema = Draft202012Validator(DedupComponent.model().model_json_schema())
+
+    def told(value):
+        return [error.message for error in schema.iter_errors({"images": "images", attribute: value})]
+
+    assert told("eagre") == [f"'eagre' is not one of {[*words]}"]
+    assert [told(word) for word in (*words, "{{ env.WORD }}")] == [[]] * (len(words) + 1)
+
+
+def test_dg_names_a_word_that_an_attribute_cannot_be(project):
+    file = project / "photos" / "defs" / "cars" / "defs.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("automation: none", "automation: eagre"))
+    try:
+        with pytest.raises(AssertionError, match=r"'eagre' is not one of \['none', 'eager', 'schedule'\]"):
+            run_dg(project, "check", "yaml", file.parent)
+    finally:
+        file.write_text(before)
+
+
+def test_numbers_and_switches_may_come_from_the_environment(tmp_path, monkeypatch):
+    settings = {"NEAR": "0.1", "PIXELS": "1000", "WORKERS": "2", "CPUS": "0.5", "STAGE": "false"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    component, _, _ = load(
+        tmp_path,
+        near_duplicate_threshold="{{ env.NEAR }}",
+        max_pixels="{{ env.PIXELS }}",
+        workers="{{ env.WORKERS }}",
+        ray_cpus="{{ env.CPUS }}",
+        second_stage="{{ env.STAGE }}",
+    )
+    assert component.near_duplicate_threshold == 0.1
+    assert (component.max_pixels, component.workers, component.ray_cpus) == (1000, 2, 0.5)
+    assert component.second_stage is False
+
+
+def test_a_number_from_the_environment_out_of_bounds_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEAR", "3")
+    assert "SettingsError: near_duplicate_threshold is 3.0; it must be between 0 and 1" in failure(
+        tmp_path, near_duplicate_threshold="{{ env.NEAR }}"
+    )
+
+
+def test_a_store_that_the_environment_does_not_name_is_not_taken_for_the_default(tmp_path):
+    assert "SettingsError: store is given but empty; set the environment variable" in failure(
+        tmp_path, store="{{ env.NO_SUCH_VARIABLE }}"
+    )
+
+
+def test_a_store_in_a_bucket_is_refused(tmp_path):
+    assert "SettingsError: the store is 's3://bucket/store'" in failure(tmp_path, store="s3://bucket/store")
+
+
+def test_paths_start_at_the_home_folder_or_at_the_file_that_names_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    put_photos(tmp_path / "photos", range(2))
+    _, defs, path = load(tmp_path, images="~/photos", store="store", dataset_target="~/clean", decisions="~/said.csv")
+    result = defs.resolve_job_def("deduplicate").execute_in_process(
+        instance=dg.DagsterInstance.ephemeral(), run_config=QUIET
+    )
+    assert result.success
+    assert (path / "store" / "dedup.duckdb").is_file()
+    assert len(list((tmp_path / "clean" / "deduplicated").glob("*/manifest.csv"))) == 1
 
 
 def test_a_threshold_out_of_range_is_named_with_its_file(project):
