@@ -1,6 +1,7 @@
 """One call from a folder of images to Dagster definitions."""
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from dedup_assets.automation import Automation, build_automation
 from dedup_assets.batches import Batches
 from dedup_assets.chain import Chain
 from dedup_assets.checks import build_checks
+from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.living.configured import configured
 from dedup_assets.core.project import Project, ProjectSettings, project_of
 from dedup_assets.core.run import Progress
@@ -30,6 +32,8 @@ from dedup_assets.lease import lease_of
 from dedup_assets.planning import build_plan_job
 
 JOB = "deduplicate"
+_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_NO_NAME = re.compile(r"[.-]")  # what the key of an asset may hold, and the name of a job may not
 
 
 def build_dedup_defs(
@@ -52,23 +56,22 @@ def build_dedup_defs(
     """The assets, checks and jobs that deduplicate the images of one folder, or of one bucket behind a URI.
 
     `store` defaults to $DEDUP_STORE, else ./dedup_store; `decisions` to decisions.csv in it. With a `key_prefix`
-    several of these live in one deployment, each with a store of its own. Runs of one store share one Dagster pool.
-    `automation` is none, eager, or schedule with a `cron` (and its `timezone`): see `Automation`. It is none by
-    default, so that loading a code location never starts work that nobody asked for. More than `drift_bound`
-    duplicates among new images make a warning. `ray_resource` is the key of a dagster-ray resource that connects to
-    the cluster which `engine="ray"` uses. `batches` is none, or folders: every top folder of the images is a
-    partition of `embeddings`. `settings` are those of `ProjectSettings`. Raises SettingsError for settings out of
-    range.
+    ("photos", "zoo/cats" or its parts) several of these live in one deployment, each with a store of its own. Runs of
+    one store share one Dagster pool. `automation` is none, eager, or schedule with a `cron` (and its `timezone`): see
+    `Automation`. It is none by default, so that loading a code location never starts work that nobody asked for. More
+    than `drift_bound` duplicates among new images make a warning. `ray_resource` is the key of a dagster-ray resource
+    that connects to the cluster which `engine="ray"` uses. `batches` is none, or folders: every top folder of the
+    images is a partition of `embeddings`. `settings` are those of `ProjectSettings`. Raises SettingsError for
+    settings out of range.
     """
     project = project_of(images, store, **settings)
-    prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
     thresholds = Thresholds(duplicate_threshold, near_duplicate_threshold)
     if not isinstance(automation, Automation):
         automation = Automation(automation, cron, timezone)
     return defs_of(
         project,
         thresholds,
-        key_prefix=prefix,
+        key_prefix=_parts(key_prefix),
         group_name=group_name,
         owners=owners,
         automation=automation,
@@ -94,7 +97,7 @@ def defs_of(
 ) -> dg.Definitions:
     """The assets, checks, jobs and automation of one project."""
     pool = "dedup_store_" + hashlib.sha256(str(project.store.folder).encode()).hexdigest()[:8]
-    name = "_".join([*key_prefix, JOB])
+    name = _NO_NAME.sub("_", "_".join([*key_prefix, JOB]))
     parts = None if batches == NO_BATCHES else Batches(project, dg.DynamicPartitionsDefinition(name=f"{name}_batches"))
     assets = build_assets(
         project,
@@ -125,3 +128,14 @@ def defs_of(
         resources={pool: lease_of(project.store.folder)},
         executor=dg.in_process_executor,
     )
+
+
+def _parts(key_prefix: str | Sequence[str]) -> tuple[str, ...]:
+    """The parts of a prefix; text is one part, or several with slashes as Dagster shows keys, or none."""
+    parts = tuple(key_prefix.split("/") if isinstance(key_prefix, str) and key_prefix else key_prefix)
+    for part in parts:
+        if not _PART.fullmatch(part):
+            raise SettingsError(
+                f"key_prefix '{'/'.join(parts)}' has a part '{part}'; parts are letters, digits, '_', '-' and '.'"
+            )
+    return parts

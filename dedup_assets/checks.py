@@ -31,9 +31,6 @@ def build_checks(
     def key(name: str) -> dg.AssetKey:
         return dg.AssetKey([*key_prefix, name])
 
-    def op_name(name: str) -> str:
-        return "__".join([*key_prefix, name])
-
     def rule_checks(asset: str) -> dg.AssetChecksDefinition:
         rules = {rule.name: rule for rule in RULES if rule.asset == asset}
         specs = [
@@ -41,7 +38,9 @@ def build_checks(
             for rule in rules.values()
         ]
 
-        @dg.multi_asset_check(name=op_name(f"{asset}_rules"), specs=specs, can_subset=True, pool=pool)
+        @dg.multi_asset_check(
+            name=key(f"{asset}_rules").to_python_identifier(), specs=specs, can_subset=True, pool=pool
+        )
         def check_rules(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
             asked = sorted(context.selected_asset_check_keys, key=lambda key: key.name)
             with readable_failures(), store.reading():

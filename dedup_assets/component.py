@@ -95,7 +95,7 @@ class DedupComponent(dg.Component, dg.Model, dg.Resolvable):
 
     images: Annotated[str, Field(min_length=1), said(IMAGES_HELP)]
     store: Annotated[str | None, said(STORE_HELP)] = None
-    key_prefix: Annotated[list[str], said(KEY_PREFIX_HELP)] = Field(default_factory=list)
+    key_prefix: Annotated[list[str] | str, said(KEY_PREFIX_HELP)] = Field(default_factory=list)
     duplicate_threshold: Annotated[float, bounded(DUPLICATE_THRESHOLD)] = DUPLICATE_THRESHOLD.default
     near_duplicate_threshold: Annotated[float, bounded(NEAR_DUPLICATE_THRESHOLD)] = NEAR_DUPLICATE_THRESHOLD.default
     embedder: Annotated[str, said(EMBEDDER_HELP)] = DEFAULT_EMBEDDER

@@ -128,6 +128,27 @@ def test_the_attributes_of_the_component_reach_the_assets(tmp_path):
     assert defs.resolve_job_def("zoo_deduplicate")
 
 
+@pytest.mark.parametrize(
+    ("key_prefix", "parts", "job"),
+    [
+        ("street-cats", ["street-cats"], "street_cats_deduplicate"),
+        (["zoo", "cats.v2"], ["zoo", "cats.v2"], "zoo_cats_v2_deduplicate"),
+        ("zoo/cats", ["zoo", "cats"], "zoo_cats_deduplicate"),
+        ("", [], "deduplicate"),
+    ],
+)
+def test_a_prefix_is_whatever_the_key_of_an_asset_may_be(tmp_path, key_prefix, parts, job):
+    _, defs, _ = load(tmp_path, key_prefix=key_prefix, automation="eager", batches="folders")
+    assert dg.AssetKey([*parts, "uniqueness_scores"]) in defs.resolve_asset_graph().get_all_asset_keys()
+    assert defs.resolve_job_def(job)
+    assert [sensor.name for sensor in defs.sensors] == [f"{job}_when_changed"]
+
+
+@pytest.mark.parametrize("key_prefix", ["my photos", "café", ["zoo", ""]])
+def test_a_prefix_that_cannot_be_one_is_named(tmp_path, key_prefix):
+    assert "parts are letters, digits, '_', '-' and '.'" in failure(tmp_path, key_prefix=key_prefix)
+
+
 def test_the_automation_of_the_component_is_a_sensor_or_a_schedule(tmp_path):
     _, defs, _ = load(tmp_path, key_prefix=["zoo"], automation="eager")
     assert [sensor.name for sensor in defs.sensors] == ["zoo_deduplicate_when_changed"]
