@@ -38,3 +38,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds u
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'dedup_assets' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """What there is, loaded or not: completion in notebooks and Dagster's registry of components look here."""
+    return sorted({*globals(), *__all__})

@@ -201,6 +201,16 @@ def test_the_schema_holds_the_words_an_attribute_may_be_and_lets_templates_be(at
     assert [told(word) for word in (*words, "{{ env.WORD }}")] == [[]] * (len(words) + 1)
 
 
+def test_dg_knows_the_component_by_its_short_name_too(project):
+    file = project / "photos" / "defs" / "cars" / "defs.yaml"
+    before = file.read_text()
+    file.write_text(before.replace(TYPE, "dedup_assets.DedupComponent"))
+    try:
+        run_dg(project, "check", "yaml", file.parent)
+    finally:
+        file.write_text(before)
+
+
 def test_dg_names_a_word_that_an_attribute_cannot_be(project):
     file = project / "photos" / "defs" / "cars" / "defs.yaml"
     before = file.read_text()
