@@ -196,12 +196,12 @@ def build_assets(
     def embeddings(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         run = run_of(context)
         with readable_failures():
-            asked, arrived = batches_of_run(context, project) if batches else (None, [])
-            if asked is None:
-                done = steps.embed_images(project, run)
-            else:
+            asked, arrived = batches_of_run(context, project) if batches else ([], [])
+            if batches:
                 done = steps.embed_batches(project, run, [*asked, *arrived])
-        for batch in asked or ():
+            else:
+                done = steps.embed_images(project, run)
+        for batch in asked:
             context.add_asset_metadata({PICTURES: done.by_batch[batch]}, partition_key=batch)
         if batches and arrived:
             tell_arrived(context, batches, {batch: done.by_batch[batch] for batch in arrived})

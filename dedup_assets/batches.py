@@ -12,6 +12,7 @@ from dedup_assets.core.batches import batches_of, changed_batches, waiting_batch
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.sources.base import Listing
+from dedup_assets.core.storage import schema
 
 STARTED_BY = "dedup_assets/started_by"  # tag of the runs that no person started
 PICTURES = "pictures_of_the_batch"
@@ -81,14 +82,15 @@ class Batches:
         return Part(tags=tags, partitions=places[-1] - places[0] + 1)
 
 
-def batches_of_run(context: dg.AssetExecutionContext, project: Project) -> tuple[list[str] | None, list[str]]:
-    """The partitions that the run is about, None where it names none, and the batches that came since it was asked for.
+def batches_of_run(context: dg.AssetExecutionContext, project: Project) -> tuple[list[str], list[str]]:
+    """The partitions that the run is about, and others that it embeds: all where it names none, as the command line
+    of Dagster may, else those that came since it was asked for.
 
     The latter are told for automatic runs alone. The scan has seen them, and without their vectors nothing could be
     scored for as long as images keep coming; what a person chose is left at that.
     """
     if not (context.has_partition_key or context.has_partition_key_range):
-        return None, []
+        return [], batches_of(project.store.read(schema.IMAGES, columns=("image_id",))["image_id"])
     asked = list(context.partition_keys)
     automatic = STARTED_BY in context.run.tags
     return asked, [batch for batch in waiting_batches(project) if batch not in asked] if automatic else []
@@ -97,7 +99,7 @@ def batches_of_run(context: dg.AssetExecutionContext, project: Project) -> tuple
 def tell_arrived(
     context: dg.AssetExecutionContext, partitions: dg.DynamicPartitionsDefinition, pictures: Mapping[str, int]
 ) -> None:
-    """Add partitions for batches that came since the run was asked for, and tell that it made them."""
+    """Add partitions for batches that the run was not asked for, and tell that it made them."""
     context.instance.add_dynamic_partitions(str(partitions.name), list(pictures))
     for batch, count in pictures.items():
         metadata = {PICTURES: count}

@@ -59,12 +59,12 @@ class Deployment:
         self.settled()
         return [self.run(request) for _ in range(count) for request in self.tick()[0]]
 
-    def run(self, request=None, tags=None, **config):
-        """A run of what is requested, or of the whole chain, with this run config."""
+    def run(self, request=None, tags=None, assets=None, **config):
+        """A run of what is requested, of these assets or of the whole chain, with this run config."""
         result = self.defs.resolve_job_def("deduplicate").execute_in_process(
             instance=self.instance,
             run_config={**QUIET, **config},
-            asset_selection=request and request.asset_selection,
+            asset_selection=[dg.AssetKey(name) for name in assets] if assets else request and request.asset_selection,
             tags=tags or (request and request.tags),
             raise_on_error=False,
         )

@@ -264,8 +264,21 @@ def test_a_backfill_of_all_batches_is_a_single_run(running):
     assert running.defs.resolve_job_def("deduplicate").backfill_policy == dg.BackfillPolicy.single_run()
 
 
-def test_a_run_that_names_no_partition_embeds_everything(folder, instance):
-    assert Deployment(folder, instance, batches="folders").run() == CHAIN
+def test_a_run_that_names_no_partition_makes_all_of_them(folder, instance, tmp_path):
+    deployment = Deployment(folder, instance, batches="folders")
+    assert deployment.run() == CHAIN
+    assert deployment.partitions == known(instance) == [".", "a", "b"]
+    assert instance.get_materialized_partitions(dg.AssetKey("embeddings")) == {".", "a", "b"}
+    assert tables(deployment) == unpartitioned(deployment, tmp_path / "whole")
+    put_photos(deployment.images / "c", [30])
+    assert deployment.ticks() == [CHAIN]
+    assert deployment.partitions == ["c"], "the others were embedded by the run before"
+
+
+def test_a_run_that_names_no_partition_and_finds_no_scan_says_what_is_missing(folder, instance):
+    deployment = Deployment(folder, instance, batches="folders")
+    assert deployment.run(assets=["embeddings"]) is None
+    assert "raw_images" in deployment.failures[0]
 
 
 def test_without_automation_a_sensor_keeps_the_partitions_and_starts_nothing(folder, instance):
