@@ -13,6 +13,7 @@ from dedup_assets.core.scoring.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.storage import schema
 from dedup_assets.label_checks import build_label_checks
+from dedup_assets.metadata import cell
 
 WARN = dg.AssetCheckSeverity.WARN
 
@@ -63,7 +64,7 @@ def build_checks(
     def all_images_readable() -> dg.AssetCheckResult:
         bad = store.read(schema.IMAGES, "status <> 'ok'")
         lines = [
-            f"| `{row['image_id']}` | {row['status']} | {row['error'] or ''} |"
+            f"| `{cell(row['image_id'])}` | {row['status']} | {cell(row['error'] or '')} |"
             for row in bad.head(20).to_dict("records")
         ]
         table = "\n".join(["| image | status | error |", "|:--|:--|:--|", *lines])

@@ -10,6 +10,7 @@ from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
 from dedup_assets.core.project import Project
 from dedup_assets.core.scoring.leakage import leakage
 from dedup_assets.core.storage import schema
+from dedup_assets.metadata import cell
 
 _SHOWN = 20
 _COLUMNS = ["image_id", "keeper_id", "difference", "outcome"]
@@ -54,7 +55,7 @@ def build_label_checks(
         with readable_failures():
             report = leakage(store)
         across = "\n".join(
-            f"| {pair.split_a} / {pair.split_b} | {pair.exact:,} | {pair.near:,} | {pair.left:,} |"
+            f"| {cell(pair.split_a)} / {cell(pair.split_b)} | {pair.exact:,} | {pair.near:,} | {pair.left:,} |"
             for pair in (*report.across, *report.within)
         )
         table = f"| splits | exact | near | left |\n|:--|--:|--:|--:|\n{across}"
@@ -70,5 +71,5 @@ def build_label_checks(
 
 def _table(rows: pd.DataFrame) -> dg.MarkdownMetadataValue:
     head = [f"| {' | '.join(rows.columns)} |", f"|{':--|' * len(rows.columns)}"]
-    lines = [f"| {' | '.join(map(str, row))} |" for row in rows.head(_SHOWN).itertuples(index=False, name=None)]
-    return dg.MetadataValue.md("\n".join([*head, *lines]))
+    cells = (map(cell, map(str, row)) for row in rows.head(_SHOWN).itertuples(index=False, name=None))
+    return dg.MetadataValue.md("\n".join([*head, *(f"| {' | '.join(row)} |" for row in cells)]))

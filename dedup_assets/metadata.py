@@ -22,7 +22,7 @@ _SHOWN_REMOVALS = 50
 _SHOWN_MOVED = 10
 _DIFFERENCES = ("added", "removed", "restored", "vanished", "changed")
 _SIDE = 112
-_BAR_WIDTH = 40
+_BAR_WIDTH = 20  # in letters: the page cuts off what is wider
 _SHOWN_FOLDERS = 30  # those with most new images; all of them are in the table arrivals
 _TYPES = {"VARCHAR": "string", "BIGINT": "int", "INTEGER": "int", "DOUBLE": "float", "TIMESTAMP": "timestamp"}
 
@@ -85,11 +85,11 @@ def removals_markdown(store: Store, run_id: str) -> dg.MarkdownMetadataValue:
     rows = store.read(REMOVALS, "run_id = ?", (run_id,))
     if rows.empty:
         return dg.MetadataValue.md("none")
-    lines = ["| removed | ground | decided by |", "|:--|:--|:--|"]
+    lines = ["| removed | ground |", "|:--|:--|"]
     for row in rows.head(_SHOWN_REMOVALS).to_dict("records"):
         keeper = row["keeper_id"] if isinstance(row["keeper_id"], str) else None
         ground = why_gone(str(row["reason"]), keeper, float(row["distance"] or 0), str(row["decided_by"]))
-        lines.append(f"| `{cell(str(row['image_id']))}` | {cell(ground)} | {cell(str(row['decided_by']))} |")
+        lines.append(f"| `{cell(str(row['image_id']))}` | {cell(ground)} |")
     if len(rows) > _SHOWN_REMOVALS:
         lines.append(f"\nand {len(rows) - _SHOWN_REMOVALS:,} more in the table `removals`, by this run's id")
     return dg.MetadataValue.md("\n".join(lines))
@@ -138,7 +138,7 @@ def explorer_links(store: Store, page: str) -> dict[str, dg.MetadataValue]:
 
 
 def _range(bar: Bar) -> str:
-    return f"{bar.low:g} – {bar.high:g}"
+    return f"{bar.low:g} – {bar.high:g}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _drawn(images: int, most: int) -> str:

@@ -15,6 +15,7 @@ from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
 from dedup_assets.demo import IDENTICAL_KINDS, make_demo_images
 from dedup_assets.jobs import APPLY_DECISIONS, run_job
+from dedup_assets_tests.pictures import put_photos
 
 CHAIN = ["raw_images", "embeddings", "neighbours", "uniqueness_scores", "duplicates", "deduplicated_dataset"]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -141,6 +142,16 @@ def test_metadata_tells_counts_thresholds_and_embedder(finished):
     assert scores["duplicates"] + scores["near_duplicates"] + scores["unique"] == scores["dagster/row_count"]
     assert metadata_of(finished[1], "embeddings")["embedder"].startswith("thumbnail-")
     assert "| uniqueness | images |" in scores["histogram"]
+
+
+def test_names_that_mean_something_in_a_table_leave_its_rows_whole(tmp_path):
+    put_photos(tmp_path / "images", range(2))
+    (tmp_path / "images" / "a|b`c.jpg").write_text("no picture")
+    result = materialise(build_dedup_defs(tmp_path / "images", tmp_path / "store"))
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    _, _, row = checks["all_images_readable"].metadata["files"].value.splitlines()
+    assert row.startswith("| `a¦b'c.jpg` | unreadable |")
+    assert row.count("|") == 4
 
 
 def test_metadata_shows_pairs_side_by_side_as_inline_thumbnails(finished):
