@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -276,6 +277,22 @@ def test_nothing_is_collected_or_written_about_images_without_scores(ran, step, 
     ran.scan()
     with pytest.raises(DedupError, match="the images changed since they were scored; materialise 'uniqueness_scores'"):
         step(ran.project, Run())
+
+
+def test_no_dataset_is_written_of_scores_that_its_duplicates_were_not_collected_from(ran):
+    before = only_dataset(ran)
+    steps.score_uniqueness(ran.project, Thresholds(0.3, 0.9), Run())
+    with pytest.raises(DedupError, match="scored anew since duplicates were found; materialise 'duplicates' first"):
+        steps.write_dataset(ran.project, Run())
+    assert only_dataset(ran) == before
+    steps.score_uniqueness(ran.project, Thresholds(), Run())
+    assert not steps.write_dataset(ran.project, Run()).changed, "the scores are those of before"
+
+
+def test_a_dataset_is_written_of_a_collection_of_an_older_release_which_does_not_name_its_scores(ran):
+    record = ran.store.step("duplicates")
+    ran.store.replace({}, replace(record, settings='{"decisions": "decisions.csv"}'))
+    assert not steps.write_dataset(ran.project, Run()).changed
 
 
 def test_a_folder_that_became_empty_is_an_error_and_changes_nothing(ran):

@@ -27,8 +27,16 @@ from dedup_assets.core.steps.duplicates import (
     collection_tags,
     staying_pairs,
 )
-from dedup_assets.core.steps.inputs import content_of
-from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, dataset_input, note, summary_of
+from dedup_assets.core.steps.inputs import SCORES_OF_COLLECTION, content_of, scores_version
+from dedup_assets.core.steps.record import (
+    DEDUPLICATED_DATASET,
+    DUPLICATES,
+    UNIQUENESS_SCORES,
+    dataset_input,
+    done,
+    note,
+    summary_of,
+)
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.published import publish
 
@@ -108,7 +116,9 @@ def roll_back(project: Project, version: Version, run: Run, done_by: str) -> Rol
             schema.TAGS: collection_tags(store.read(schema.TAGS), new, run),
             schema.EVENTS: with_event(store.read(schema.EVENTS), event),
         }
-        left = note(DUPLICATES, event.kind, collected, {"decisions": str(project.decisions_file)}, run)
+        (scored,) = done(project, UNIQUENESS_SCORES)
+        made_of = {"decisions": str(project.decisions_file), SCORES_OF_COLLECTION: scores_version(scored)}
+        left = note(DUPLICATES, event.kind, collected, made_of, run)
         went_in = dataset_input({**store.steps(), DUPLICATES: left})
         store.replace(frames, left, note(DEDUPLICATED_DATASET, went_in, written, asdict(project.recipe), run))
         with store.explained():

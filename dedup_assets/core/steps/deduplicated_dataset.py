@@ -24,7 +24,7 @@ from dedup_assets.core.placing import UNKNOWN_TIME
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.steps.inputs import check_scored, readable
+from dedup_assets.core.steps.inputs import check_collected, check_scored, readable
 from dedup_assets.core.steps.record import (
     DEDUPLICATED_DATASET,
     DUPLICATES,
@@ -78,11 +78,12 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
     store = project.store
     with store.exclusively(run.say):
         with store.reading():
-            scored, embedded, _ = done(project, UNIQUENESS_SCORES, EMBEDDINGS, DUPLICATES)
+            scored, embedded, collected = done(project, UNIQUENESS_SCORES, EMBEDDINGS, DUPLICATES)
             check_conflicts(project)
             before = store.step(DEDUPLICATED_DATASET)
             record, versions = store.read_together(schema.REMOVALS, schema.DATASETS)
         rows = dataset_rows(project)
+        check_collected(scored, collected)
         thresholds, embedder = json.loads(scored.settings)["thresholds"], json.loads(embedded.summary)["embedder"]
         facts = {"images": str(project.images), "thresholds": thresholds, "embedder": embedder}
         facts |= {"created_at": run.now.isoformat(timespec="seconds"), "run_id": run.run_id}

@@ -1,5 +1,6 @@
 """What several steps read: the readable images, their distinct contents, and the vectors of these."""
 
+import json
 from collections.abc import Collection
 
 import numpy as np
@@ -12,9 +13,12 @@ from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.steps.record import EMBEDDINGS, RAW_IMAGES, UNIQUENESS_SCORES, done
+from dedup_assets.core.steps.record import DUPLICATES, EMBEDDINGS, RAW_IMAGES, UNIQUENESS_SCORES, done
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.arrays import ArrayShelf
+from dedup_assets.core.storage.store import StepRecord, version_of
+
+SCORES_OF_COLLECTION = "scores"  # among the settings noted of duplicates
 
 
 def engine_of(project: Project, run: Run, step: str) -> Engine:
@@ -45,6 +49,18 @@ def check_scored(images: pd.DataFrame, scores: pd.DataFrame) -> None:
     """Raise DedupError unless the readable `images` are those that have scores."""
     if set(images["image_id"]) != set(scores["image_id"]):
         raise DedupError(f"the images changed since they were scored; materialise '{UNIQUENESS_SCORES}' first")
+
+
+def scores_version(scored: StepRecord) -> str:
+    """Changes with the scores, and with the thresholds that made them."""
+    return version_of(scored.output_version, scored.settings)
+
+
+def check_collected(scored: StepRecord, collected: StepRecord) -> None:
+    """Raise DedupError unless the collection was made of the scores there are; one of an older release does not say."""
+    now = scores_version(scored)
+    if json.loads(collected.settings).get(SCORES_OF_COLLECTION, now) != now:
+        raise DedupError(f"the images were scored anew since duplicates were found; materialise '{DUPLICATES}' first")
 
 
 def vector_shelf(project: Project, embedder: Embedder) -> ArrayShelf:
