@@ -13,6 +13,7 @@ PACKAGE = Path(dedup_assets.__file__).parent
 FACE = {
     *{"label_checks"},
     "assets",
+    "attributes",
     "automation",
     "batches",
     "checks",

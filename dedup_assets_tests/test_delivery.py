@@ -152,6 +152,7 @@ def test_a_folder_gets_the_version_as_the_store_would(tmp_path, images):
         ("memory://t", "symlink", "placement is 'symlink', but 'memory://t' cannot hold links; use copy or none"),
         ("beam://t", "copy", "'beam://t' has an unknown protocol"),
         ("{images}/out", "copy", r"dataset_target '.*out' lies among the images"),
+        ("{images}/../out/../{images.name}/out", "copy", r"dataset_target '.*out' lies among the images"),
     ],
 )
 def test_a_target_that_cannot_be_is_refused_before_anything_runs(tmp_path, images, target, placement, sentence):

@@ -18,6 +18,7 @@ from dedup_assets.core.detection.products import AUTO, DEVICES
 from dedup_assets.core.engines.base import LOCAL, RAY, RaySettings, check_engine
 from dedup_assets.core.errors import SettingsError, StoreError
 from dedup_assets.core.images import MAX_PIXELS
+from dedup_assets.core.paths import plain_path
 from dedup_assets.core.scoring.keepers import KeeperPolicy
 from dedup_assets.core.settings import (
     INPUT_FORMATS,
@@ -174,9 +175,9 @@ def project_of(
             settings.get("dataset_description", recipe.description),
             settings.get("placement") or ("symlink" if links else "none"),
         ),
-        decisions=Path(decisions).expanduser().absolute() if decisions else None,
+        decisions=plain_path(decisions) if decisions else None,
         input_format=settings.get("input_format", INPUT_FORMATS[0]),
-        annotations=Path(annotations).expanduser().absolute() if annotations else None,
+        annotations=plain_path(annotations) if annotations else None,
         labels=settings.get("labels", LABEL_POLICIES[0]),
         label_overlap=settings.get("label_overlap", LABEL_OVERLAP.default),
         leakage=settings.get("leakage", LEAKAGE_POLICIES[0]),

@@ -19,6 +19,7 @@ from dedup_assets.core.labels.layout import Placed, distinct_stems, export_one, 
 from dedup_assets.core.labels.model import Annotation, LabelSet
 from dedup_assets.core.lineage.versions import CURRENT, version_called
 from dedup_assets.core.membership import among
+from dedup_assets.core.paths import plain_path
 from dedup_assets.core.placing import UNKNOWN_TIME, scanned
 from dedup_assets.core.project import remembered
 from dedup_assets.core.settings import EXPORT_FORMATS, PLACEMENTS, one_of
@@ -131,7 +132,7 @@ def export_dataset(
     """
     one_of("format", format_, EXPORT_FORMATS)
     one_of("placement", placement, PLACEMENTS)
-    folder = folder.expanduser().absolute()
+    folder = plain_path(folder)
     _check_target(store, folder)
     dataset = _collection(store, collection) if collection else _version(store, version)
     if dataset.images.empty:

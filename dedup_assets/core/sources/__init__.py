@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from dedup_assets.core.paths import plain_path
 from dedup_assets.core.sources.base import Source
 from dedup_assets.core.sources.folder import Folder
 
@@ -15,12 +16,12 @@ def is_uri(said: object) -> bool:
 
 
 def local_path(said: str | Path) -> Path:
-    """The absolute path of what a person named by path or file:// URI; it may be relative or start with ~."""
+    """The absolute path of what a person named by path or file:// URI; it may be relative, start with ~, hold '..'."""
     if isinstance(said, str) and said.startswith("file:"):
         from fsspec.implementations.local import LocalFileSystem
 
         said = str(LocalFileSystem._strip_protocol(said))
-    return Path(said).expanduser().absolute()
+    return plain_path(said)
 
 
 def source_of(said: "str | Path | Source") -> Source:

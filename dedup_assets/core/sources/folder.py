@@ -8,6 +8,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from dedup_assets.core.errors import NoImagesError
+from dedup_assets.core.paths import plain_path
 from dedup_assets.core.sources.base import IMAGE_SUFFIXES, STORE_MARK, FoundFile, Listing
 
 
@@ -39,7 +40,7 @@ class Folder:
 
     def identify(self, said: str) -> str | None:
         """The id of a path, whether or not there is a file."""
-        path = Path(said).expanduser().absolute()
+        path = plain_path(said)
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else None
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from dedup_assets.core.errors import StoreError
 from dedup_assets.core.images import SKETCH_SIZE
+from dedup_assets.core.paths import plain_path
 from dedup_assets.core.sources.base import STORE_MARK
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.arrays import ArrayShelf
@@ -68,7 +69,7 @@ class Store:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder).expanduser().absolute()
+        self.folder = plain_path(folder)
 
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r})"
