@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from dedup_assets.core.errors import SourceError
-from dedup_assets.core.exploring.overlay import overlay
 from dedup_assets.core.exploring.thumbnails import cached_thumbnail, thumbnail
 from dedup_assets.core.sources.base import InMemory, Readable
 from dedup_assets.explorer.state import explorer_of
@@ -40,6 +39,8 @@ def thumb(request: Request) -> Response:
 
 def laid_over(request: Request) -> Response:
     """How the `second` picture lies on the `first`: the six numbers of an affine map of unit squares, row by row."""
+    from dedup_assets.core.exploring.overlay import overlay
+
     try:
         first, second = (_small(request, request.query_params.get(name, ""), 1280) for name in ("first", "second"))
     except AbsentError as error:
