@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 
 from dedup_assets.core.errors import DecisionError, NoSurvivorError
+from dedup_assets.core.lineage.why import explain
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import RESULTS, dataset_folder, only_dataset, removed
+from dedup_assets_tests.pictures import photo, put
 
 # ---- decisions
 
@@ -92,3 +94,32 @@ def test_uniqueness_in_the_manifest_is_that_of_the_scores(ran):
     manifest = pd.read_parquet(folder / "manifest.parquet").set_index("image_id")["uniqueness"]
     scores = ran.store.read(schema.SCORES).set_index("image_id")["uniqueness"]
     np.testing.assert_array_equal(manifest, scores.loc[manifest.index])
+
+
+def test_why_tells_what_keeps_an_image_that_the_rule_would_remove(ran):
+    ran.decide("z/copy.png,keep,")
+    ran.run()
+    assert explain(ran.store, "z/copy.png").sentences[2:4] == (
+        "By the score rule it would be removed as a duplicate of 001.png.",
+        "Decided: keep.",
+    )
+    ran.settings["protect"] = ["test"]
+    for name in ("again", "first"):
+        put(photo(4), ran.images / "test" / f"{name}.png")
+    ran.run()
+    told = explain(ran.store, "test/first.png").sentences
+    assert told[2].startswith("By the score rule it would be removed as a duplicate of ")
+    assert told[2].endswith("which its split or folder, or a decision about another image, does not allow.")
+
+
+def test_why_asks_for_no_decision_that_was_made(ran):
+    put(photo(3).crop((2, 2, 60, 44)), ran.images / "near.png")
+    ran.run()
+    near = next(row["image_b"] for row in ran.rows(schema.PAIRS, "image_b").values() if row["distance"] > 0.0001)
+    other = ran.rows(schema.SCORES)[near]["nearest_id"]
+    assert "a person may decide" in str(explain(ran.store, near))
+    ran.decide(f"{near},not_duplicate,{other}")
+    ran.run()
+    told = str(explain(ran.store, near))
+    assert "a person may decide" not in told
+    assert f"Decided: not duplicate {other}." in told

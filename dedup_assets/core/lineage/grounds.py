@@ -1,6 +1,6 @@
 """Why an image is gone, and why one is back, in plain words."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -36,3 +36,19 @@ def why_back(image_id: str, removal: Mapping[Hashable, Any], images: pd.DataFram
         distance, nearest = float(score["uniqueness"].iloc[0]), score["nearest_id"].iloc[0]
         return f"it is no duplicate by the thresholds and files as they are: {distance:.4g} from {nearest}"
     return "it is no duplicate any more"
+
+
+def decisions_about(image_id: str, hashes: Collection[str], decisions: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """When each decision about the image was made, as it was written, and 'decided by Ann: keep'.
+
+    `decisions`: rows of that table. One about a file whose bytes are among `hashes` is about the image too.
+    """
+    for row in decisions.fillna("").to_dict("records"):
+        if row["image_id"] != image_id and row["content_hash"] not in hashes:
+            continue
+        of = f" {row['duplicate_of']}" if row["duplicate_of"] else ""
+        written = "" if row["image_id"] == image_id else f", written about {row['image_id']}, the same picture"
+        by = f" by {row['reviewer']}" if row["reviewer"] else ""
+        note = f': "{row["note"]}"' if row["note"] else ""
+        word = str(row["decision"]).replace("_", " ")
+        yield str(row["decided_at"]), f"decided{by}: {word}{of}{written}{note}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dedup_assets.core.lineage.grounds import why_gone
+from dedup_assets.core.lineage.grounds import decisions_about, why_gone
 from dedup_assets.core.lineage.in_dataset import unlike_the_dataset
 from dedup_assets.core.lineage.run_links import ROLLBACK
 from dedup_assets.core.lineage.why import KEPT, identify
@@ -105,15 +105,8 @@ def _removal(row: Mapping[Hashable, Any], rollbacks: Mapping[Any, str]) -> Itera
 
 
 def _decided(image_id: str, hashes: set[str], decisions: pd.DataFrame) -> Iterator[Happening]:
-    for row in decisions.fillna("").to_dict("records"):
-        if row["image_id"] != image_id and row["content_hash"] not in hashes:
-            continue
-        of = f" {row['duplicate_of']}" if row["duplicate_of"] else ""
-        written = "" if row["image_id"] == image_id else f", written about {row['image_id']}, the same picture"
-        by = f" by {row['reviewer']}" if row["reviewer"] else ""
-        note = f': "{row["note"]}"' if row["note"] else ""
-        word = str(row["decision"]).replace("_", " ")
-        yield Happening(_time(row["decided_at"]), "decided", f"decided{by}: {word}{of}{written}{note}")
+    for decided_at, sentence in decisions_about(image_id, hashes, decisions):
+        yield Happening(_time(decided_at), "decided", sentence)
 
 
 def _scored(image_id: str, scores: pd.DataFrame, step: StepRecord | None) -> Iterator[Happening]:

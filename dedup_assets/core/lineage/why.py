@@ -9,13 +9,14 @@ import pandas as pd
 
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.lineage.audit import in_force
+from dedup_assets.core.lineage.grounds import decisions_about
 from dedup_assets.core.lineage.in_dataset import last_held, unlike_the_dataset
 from dedup_assets.core.lineage.keeper_now import loss_of_keeper
 from dedup_assets.core.lineage.run_links import run_in_words
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import remembered
 from dedup_assets.core.scoring.collection import BY_RULE, DISCARDED, DUPLICATE, IDENTICAL
-from dedup_assets.core.scoring.uniqueness import NEAR_DUPLICATE_LABEL
+from dedup_assets.core.scoring.uniqueness import DUPLICATE_LABEL, NEAR_DUPLICATE_LABEL
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
 
@@ -92,7 +93,7 @@ def _explain(store: Store, image_id: str, images: pd.DataFrame, removals: pd.Dat
     past = tuple(entry for entry in history if entry.ended)
     if image_id in by_image:
         return _explain_removed(image_id, by_image, past)
-    return _explain_kept(store, image_id, by_image, past)
+    return _explain_kept(store, image_id, str(rows["file_hash"].iloc[0]), by_image, past)
 
 
 def _explain_vanished(
@@ -150,7 +151,9 @@ def _explain_removed(image_id: str, by_image: dict[str, Removed], past: tuple[Re
     return Explanation(image_id, REMOVED, tuple(lines), survivor=step, uniqueness=0.0, chain=chain, history=past)
 
 
-def _explain_kept(store: Store, image_id: str, by_image: dict[str, Removed], past: tuple[Removed, ...]) -> Explanation:
+def _explain_kept(
+    store: Store, image_id: str, file_hash: str, by_image: dict[str, Removed], past: tuple[Removed, ...]
+) -> Explanation:
     scores = store.read(schema.SCORES, "image_id = ?", (image_id,))
     if scores.empty:
         return Explanation(image_id, KEPT, (f"{image_id} is kept; it has not been scored yet.",), survivor=image_id)
@@ -164,10 +167,15 @@ def _explain_kept(store: Store, image_id: str, by_image: dict[str, Removed], pas
         )
     else:
         lines.append("Its uniqueness is 1: there is no other image to compare it with.")
-    if label == NEAR_DUPLICATE_LABEL:
+    decided = [words for _, words in decisions_about(image_id, {file_hash}, store.read(schema.DECISIONS))]
+    if label == DUPLICATE_LABEL:
+        because = "" if decided else ", which its split or folder, or a decision about another image, does not allow"
+        lines.append(f"By the score rule it would be removed as a duplicate of {score['keeper_id']}{because}.")
+    if label == NEAR_DUPLICATE_LABEL and not decided:
         lines.append(
             f"It is a near duplicate: a person may decide to remove it in favour of {nearest}, or the reverse."
         )
+    lines += [f"{words[0].upper()}{words[1:]}." for words in decided]
     for_it = sorted(entry.image_id for entry in by_image.values() if entry.keeper_id == image_id)
     if for_it:
         named = ", ".join(for_it[:_NAMED]) + (", ..." if len(for_it) > _NAMED else "")
