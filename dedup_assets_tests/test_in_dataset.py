@@ -11,6 +11,7 @@ from dedup_assets.core.living.rollback import roll_back
 from dedup_assets.core.report import overview
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.storage.store import Store
 from dedup_assets.terminal import status_lines
 from dedup_assets_tests.pictures import photo, put
 
@@ -92,3 +93,9 @@ def test_why_knows_an_image_that_was_kept_and_deleted_since(ran):
     )
     with pytest.raises(DedupError, match=r"knows no image 'never.png'"):
         explain(ran.store, "never.png")
+
+
+def test_a_store_that_was_moved_tells_where_its_dataset_is_now(ran):
+    version = ran.run()["deduplicated_dataset"].version
+    moved = Store(ran.store.folder.rename(ran.store.folder.with_name("moved")))
+    assert overview(moved).dataset == str(moved.datasets / version)

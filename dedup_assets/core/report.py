@@ -127,11 +127,12 @@ def overview(store: Store) -> Overview:
         waiting_pairs=int(collected.get("waiting_pairs", 0)),
         label_conflicts=sum(count for kind, count in differences.items() if kind != NOT_COMPARABLE),
         kept=int(written.get("kept", readable - len(removed))),
-        dataset=_place(written),
+        dataset=_place(store, written),
         finished_at=dataset.finished_at if dataset else None,
         is_behind=dataset_is_behind(steps),
     )
 
 
-def _place(dataset: dict[str, Any]) -> str | None:
-    return str(dataset.get("delivered") or dataset["folder"]) if dataset else None
+def _place(store: Store, dataset: dict[str, Any]) -> str | None:
+    """Where the dataset is; found from where the store is now, which may have been moved since."""
+    return str(dataset.get("delivered") or store.datasets / str(dataset["version"])) if dataset else None
