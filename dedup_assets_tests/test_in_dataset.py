@@ -7,6 +7,7 @@ from dedup_assets.core.errors import DedupError
 from dedup_assets.core.lineage.image_history import history
 from dedup_assets.core.lineage.versions import version_called
 from dedup_assets.core.lineage.why import explain
+from dedup_assets.core.living.plan import full_plan
 from dedup_assets.core.living.rollback import roll_back
 from dedup_assets.core.report import overview
 from dedup_assets.core.run import Run
@@ -76,6 +77,15 @@ def test_a_run_that_comes_to_the_same_dataset_leaves_nothing_older(ran):
     ran.run()
     ran.run(Thresholds(0.0002, 0.05))  # no pair lies between, so the collection says the same with another number
     assert not overview(ran.store).is_behind
+
+
+def test_the_plan_tells_what_differs_from_the_dataset_that_stands(stopped):
+    outcome = full_plan(stopped.project, Run()).outcome
+    assert [(gone.image_id, gone.new) for gone in outcome.newly_removed] == [("003.png", False)]
+    assert [(back.image_id, back.why) for back in outcome.restored] == [("z/copy.png", "a decision keeps it")]
+    stopped.run()
+    settled = full_plan(stopped.project, Run()).outcome
+    assert (settled.newly_removed, settled.restored) == ((), ())
 
 
 def test_why_knows_an_image_that_was_kept_and_deleted_since(ran):

@@ -8,9 +8,10 @@ import pandas as pd
 
 from dedup_assets.core import steps
 from dedup_assets.core.datasets import version_of_lists
-from dedup_assets.core.errors import DecisionError, LabelError, NoImagesError, ProtectedError
+from dedup_assets.core.errors import DecisionError, DedupError, LabelError, NoImagesError, ProtectedError
 from dedup_assets.core.lineage.audit import in_force
 from dedup_assets.core.lineage.grounds import why_back
+from dedup_assets.core.lineage.versions import CURRENT, version_called
 from dedup_assets.core.living.decisions_now import check_decisions, words_applied, words_of
 from dedup_assets.core.living.folder_changes import FolderChanges, between, compared
 from dedup_assets.core.living.scratch import scratch_of
@@ -21,7 +22,7 @@ from dedup_assets.core.scoring.decisions import named, read_decisions
 from dedup_assets.core.scoring.leakage import leakage
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.deduplicated_dataset import check_conflicts, dataset_rows
-from dedup_assets.core.steps.record import summary_of, thresholds_of
+from dedup_assets.core.steps.record import dataset_is_behind, summary_of, thresholds_of
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.published import for_reading
 from dedup_assets.core.storage.store import Store
@@ -141,7 +142,7 @@ def full_plan(project: Project, run: Run, thresholds: Thresholds | None = None) 
         lost = trial.store.read(schema.DECISIONS, "applies_to = 0")
         scores = trial.store.read(schema.SCORES)
     outcome = Outcome(
-        **_moved(before, after, scores),
+        **_moved(_of_the_dataset(project.store) or before, after, scores),
         kept=len(rows.kept),
         removed=len(rows.removed),
         waiting_pairs=collected.waiting_pairs,
@@ -208,6 +209,22 @@ def decision_counts(project: Project, reading: Store) -> dict[str, Any]:
     known = {name for image_id, _, other in applied for name in (image_id, other)}
     words = {words_of(named(line, known)) for line in said}
     return {"decisions": len(said), "decisions_new": len(words - applied), "decisions_gone": len(applied - words)}
+
+
+def _of_the_dataset(store: Store) -> dict[schema.Table, pd.DataFrame] | None:
+    """The images and the removals in force as the dataset that stands lists them, where the tables are of a later run.
+
+    None where they are of the same, or that dataset is gone.
+    """
+    if not dataset_is_behind(store.steps()):
+        return None
+    try:
+        version = version_called(store, CURRENT)
+        manifest, removed = version.manifest, version.removed
+    except DedupError:
+        return None
+    removed = removed.rename(columns={"file_hash": "content_hash"}).assign(restored_at=None, superseded_at=None)
+    return {schema.IMAGES: pd.concat([manifest[["image_id"]], removed[["image_id"]]]), schema.REMOVALS: removed}
 
 
 def _moved(
