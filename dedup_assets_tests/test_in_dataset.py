@@ -1,5 +1,7 @@
 """A run that stops before the dataset: what is told of images and of the store is true of the dataset that stands."""
 
+from dataclasses import replace
+
 import pytest
 
 from dedup_assets.core import steps
@@ -12,6 +14,7 @@ from dedup_assets.core.living.rollback import roll_back
 from dedup_assets.core.report import overview
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
 from dedup_assets.terminal import status_lines
 from dedup_assets_tests.pictures import photo, put
@@ -75,8 +78,23 @@ def test_the_status_says_that_the_dataset_is_older_until_a_run_writes_it(stopped
 
 def test_a_run_that_comes_to_the_same_dataset_leaves_nothing_older(ran):
     ran.run()
-    ran.run(Thresholds(0.0002, 0.05))  # no pair lies between, so the collection says the same with another number
+    events = ran.store.read(schema.EVENTS)
+    ran.store.decisions_file.write_text(f"image_id,decision,content_hash\nnowhere.png,keep,{'0' * 64}\n")
+    ran.run()
     assert not overview(ran.store).is_behind
+    assert ran.store.read(schema.EVENTS).equals(events)
+    with pytest.raises(DedupError, match="is the first dataset version"):
+        version_called(ran.store, "previous")
+
+
+def test_a_dataset_that_an_older_release_wrote_is_not_called_older(ran):
+    step = ran.store.step("deduplicated_dataset")
+    ran.store.replace({}, replace(step, input_version=step.output_version))
+    assert not overview(ran.store).is_behind
+    events = ran.store.read(schema.EVENTS)
+    ran.run()
+    assert ran.store.step("deduplicated_dataset").input_version != step.output_version
+    assert ran.store.read(schema.EVENTS).equals(events)
 
 
 def test_the_plan_tells_what_differs_from_the_dataset_that_stands(stopped):

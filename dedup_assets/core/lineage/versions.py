@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -177,7 +178,8 @@ def _by_time(store: Store) -> list[str]:
     rows, events = store.read(schema.DATASETS), store.read(schema.EVENTS)
     runs = events[events["event"] == "run"]["dataset_version"].tolist()
     written = [f"{name}/{version}" for name, version in rows[["name", "version"]].itertuples(index=False)]
-    return [label for label in written if label not in runs] + runs  # an older release noted no events
+    order = [label for label in written if label not in runs] + runs  # an older release noted no events
+    return [label for label, _ in groupby(order)]
 
 
 def _before(label: str, order: list[str]) -> str | None:

@@ -120,8 +120,13 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
         )
 
         first_without = unversioned(record, rows.removed["image_id"])
+        moved = before is None or json.loads(before.summary).get("delivered") != delivered
+        other = before is None or before.output_version != summary.version
+        happened = other or moved or placed_anew or bool(first_without.any())
 
         def tables() -> dict[Table, pd.DataFrame]:
+            if not happened:
+                return {}
             event = Event("run", run, summary.version, Thresholds(**thresholds), embedder)
             events = store.read(schema.EVENTS)
             return {
@@ -132,10 +137,8 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
                 schema.EVENTS: with_event(events, event),
             }
 
-        moved = before is not None and json.loads(before.summary).get("delivered") != delivered
-        went_in = dataset_input(store.steps())
-        other_input = before is not None and before.input_version != went_in
-        settings, noted = asdict(project.recipe), moved or placed_anew or other_input or bool(first_without.any())
+        settings, went_in = asdict(project.recipe), dataset_input(store.steps())
+        noted = happened or before is None or before.input_version != went_in
         summary = finish(project, DEDUPLICATED_DATASET, before, went_in, summary, settings, run, tables, always=noted)
         project.remember()
         publish(store, run)
