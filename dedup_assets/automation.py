@@ -24,6 +24,7 @@ from dedup_assets.core.living.covered import covered
 from dedup_assets.core.settings import AUTOMATIONS, EAGER, NONE, SCHEDULE
 from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.steps.record import EMBEDDINGS, STEPS
+from dedup_assets.lease import end_killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def _sensor(chain: Chain, automation: Automation) -> dg.SensorDefinition:
         "Half-copied files are let settle first.",
     )
     def when_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        end_killed(project.store, context.instance)
         memory = Memory.of(context.cursor)
         if memory.rests(time.time()):
             return _resting(memory)
@@ -117,6 +119,7 @@ def _partitions_sensor(chain: Chain, batches: Batches, automation: Automation) -
         description=f"A partition of {EMBEDDINGS} for every top folder of {chain.project.images}. Starts no run.",
     )
     def batches_kept(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        end_killed(chain.project.store, context.instance)
         memory, started = Memory.of(context.cursor), time.time()
         if memory.rests(started):
             return _resting(memory)
@@ -158,6 +161,7 @@ def _schedule(chain: Chain, automation: Automation) -> dg.ScheduleDefinition:
         description="The whole chain by the clock; where nothing is new its steps do nothing.",
     )
     def on_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        end_killed(chain.project.store, context.instance)
         waiting = chain.runs(context.instance, WAITING)
         if waiting:
             return dg.SkipReason(f"run {waiting[0][:8]} has not begun yet and will do the same")

@@ -9,6 +9,7 @@ import dagster as dg
 
 from dedup_assets.core.storage.store import Store
 
+_BEGUN = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
@@ -38,12 +39,30 @@ def lease_of(folder: Path) -> dg.ResourceDefinition:
     return lease
 
 
-def _steps_follow(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether steps of the run are still to come in other processes."""
+def end_killed(store: Store, instance: dg.DagsterInstance) -> None:
+    """Tell Dagster of a run that was killed with all that would have told it, as when the machine goes down.
+
+    It would count as going on, and keep the next one of its store in the queue, until a person ends it. Where steps are
+    processes of their own the run may live on without the one that had the store, so it is let be.
+    """
+    killed = store.lease().killed()
+    run = instance.get_run_by_id(killed) if killed else None
+    if run is not None and run.status in _BEGUN and not _in_processes(instance, run):
+        instance.report_run_failed(run, f"The process of this run was killed while it had the store '{store.folder}'.")
+
+
+def _in_processes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether each step of the run is a process of its own."""
     if run.execution_plan_snapshot_id is None:
         return False
     plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
-    if plan.executor_name in (None, "in_process"):  # None: execute_in_process
+    return plan.executor_name not in (None, "in_process")  # None: execute_in_process
+
+
+def _steps_follow(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether steps of the run are still to come in other processes."""
+    if run.execution_plan_snapshot_id is None or not _in_processes(instance, run):
         return False
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
     ended = {stats.step_key for stats in instance.get_run_step_stats(run.run_id) if stats.end_time is not None}
     return not ended >= set(plan.step_keys_to_execute)

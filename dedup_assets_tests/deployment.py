@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 
 import dagster as dg
@@ -13,6 +16,14 @@ from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
 
 CHAIN = ["raw_images", "embeddings", "neighbours", "uniqueness_scores", "duplicates", "deduplicated_dataset"]
+HOLD = """
+import sys, time
+from dedup_assets.core.storage.store import Store
+store = Store(sys.argv[1])
+with store.exclusively(lease=store.lease(sys.argv[2])):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[3]))
+"""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -92,3 +103,19 @@ def copied(once, folder, instance, **settings):
     deployment = Deployment(folder, instance, **settings)
     assert deployment.ticks() == []
     return deployment
+
+
+def hold(store, run_id, seconds):
+    """A process that holds the store for a run."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, store.folder, run_id, str(seconds)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def kill_with_the_store(store, run_id):
+    """Leave the store as a run does that is killed."""
+    holder = hold(store, run_id, 60)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()

@@ -13,7 +13,7 @@ from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.jobs import run_job
-from dedup_assets_tests.deployment import CHAIN, QUIET, Deployment, copied
+from dedup_assets_tests.deployment import CHAIN, QUIET, Deployment, copied, kill_with_the_store
 from dedup_assets_tests.pictures import photo, put, put_photos
 
 
@@ -168,6 +168,18 @@ def test_a_change_during_a_run_waits_for_its_end_and_is_not_lost(running):
     assert f"run {going.run_id[:8]} goes on" in running.tick()[1]
     running.instance.report_run_canceled(going)
     assert running.ticks() == [CHAIN]
+
+
+@pytest.mark.parametrize("automation", [{"automation": "eager"}, {"automation": "none", "batches": "folders"}])
+def test_a_run_that_was_killed_with_the_machine_ends_at_the_next_tick(once, tmp_path, instance, automation):
+    deployment = copied(once, tmp_path, instance)
+    deployment.configure(**automation)
+    job = deployment.defs.resolve_job_def("deduplicate")
+    killed, going = (instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED) for _ in range(2))
+    kill_with_the_store(project_of(deployment.images, deployment.store).store, killed.run_id)
+    deployment.tick()
+    assert instance.get_run_by_id(killed.run_id).status == dg.DagsterRunStatus.FAILURE
+    assert instance.get_run_by_id(going.run_id).status == dg.DagsterRunStatus.STARTED
 
 
 def test_a_change_while_another_program_has_the_store_waits(running):

@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 
 from dedup_assets import build_dedup_defs
+from dedup_assets import lease as lease_of_run
 from dedup_assets.core.errors import DedupError, StoreError
 from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
@@ -22,16 +23,9 @@ from dedup_assets.core.storage import store as store_module
 from dedup_assets.core.storage.store import Store
 from dedup_assets.jobs import run_job
 from dedup_assets_tests.chain import chain_in
+from dedup_assets_tests.deployment import hold, kill_with_the_store
 from dedup_assets_tests.pictures import put_photos
 
-HOLD = """
-import sys, time
-from dedup_assets.core.storage.store import Store
-store = Store(sys.argv[1])
-with store.exclusively(lease=store.lease(sys.argv[2])):
-    print("held", flush=True)
-    time.sleep(float(sys.argv[3]))
-"""
 RUN = """
 import json, sys
 import dagster as dg
@@ -53,15 +47,6 @@ print(json.dumps([min(times), max(times), len(times)]))
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
-
-
-def hold(store, run_id, seconds):
-    """A process that holds the store for a run."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, store.folder, run_id, str(seconds)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "held\n"
-    return process
 
 
 @contextlib.contextmanager
@@ -90,6 +75,28 @@ def test_a_killed_run_counts_as_gone(store):
     with store.exclusively(heard.append, store.lease("other")):
         pass
     assert heard == []
+
+
+def test_the_run_that_was_killed_with_the_store_is_known_until_another_takes_it(store):
+    with store.exclusively(lease=store.lease("0123456789")):
+        assert store.lease().killed() is None
+    kill_with_the_store(store, "0123456789")
+    assert store.lease().killed() == "0123456789"
+    with store.exclusively(lease=store.lease("other")):
+        assert store.lease().killed() is None
+    assert store.lease().killed() is None
+    with between_two_processes(store, "a"):
+        assert store.lease().killed() is None
+
+
+def test_a_run_whose_steps_are_processes_is_not_told_to_have_ended_for_the_loss_of_one(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(lease_of_run, "_in_processes", lambda *_: True)
+    job = build_dedup_defs(tmp_path, store.folder).resolve_job_def("deduplicate")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        kill_with_the_store(store, run.run_id)
+        lease_of_run.end_killed(store, instance)
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
 
 
 def test_work_inside_a_run_goes_on_at_once(store):

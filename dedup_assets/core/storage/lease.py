@@ -72,15 +72,27 @@ class Lease:
 
     def busy(self) -> bool:
         """Whether somebody else has the store now."""
+        return not self._free() or self._handed_on()
+
+    def killed(self) -> str | None:
+        """The run whose process ended while it had the store, until another takes the store.
+
+        A run between two processes of its own is not meant.
+        """
+        note = self._read()  # before the lock is tried: a run that ends takes its note away first
+        return note.run_id if note and not note.until and self._free() and self._read() == note else None
+
+    def _free(self) -> bool:
+        """Whether no process holds the lock."""
         if not (self.folder / _LOCK).exists():
-            return False
+            return True
         lock = FileLock(self.folder / _LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            return True
+            return False
         lock.release()
-        return self._handed_on()
+        return True
 
     def _wait(self, lock: FileLock, wait_seconds: float, on_wait: Callable[[str], None] | None) -> None:
         deadline = time.monotonic() + wait_seconds
