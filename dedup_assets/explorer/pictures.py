@@ -14,7 +14,7 @@ from dedup_assets.core.exploring.thumbnails import cached_thumbnail, thumbnail
 from dedup_assets.core.sources.base import InMemory, Readable
 from dedup_assets.explorer.state import explorer_of
 
-SIDES = (320, 1280)
+SIDES = (320, 1280, 4096)
 _HASH = re.compile(r"[0-9a-f]{64}")
 _FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
 _SHOWN_BY_BROWSERS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "GIF": "image/gif"} | {

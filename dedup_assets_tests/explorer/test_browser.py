@@ -192,11 +192,11 @@ def test_coming_back_to_the_grid_it_is_where_it_was_left(tab):
     tab.goto("/grid?sort=path")
     tab.wait_for_selector(".tile")
     tab.evaluate("scrollTo(0, 700)")
-    tab.wait_for_function("document.querySelectorAll('.tile').length > 6")
+    tab.wait_for_function("() => document.querySelectorAll('.tile').length > 6")
     tab.locator(".tile .frame").last.click()
     tab.get_by_role("heading", name="Similar items").wait_for()
     tab.go_back()
-    tab.wait_for_function("scrollY > 600")
+    tab.wait_for_function("() => scrollY > 600")
     tab.goto("/grid?sort=path")
     tab.wait_for_selector(".tile")
     assert tab.evaluate("scrollY") == 0

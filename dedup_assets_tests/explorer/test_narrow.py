@@ -43,7 +43,7 @@ def test_both_pictures_and_every_button_of_the_review_come_into_sight(window):
     window.goto("/review?group=train/2.png")
     window.get_by_text("Suggested: keep").wait_for()
     seen = [*window.locator(".pane .canvas").all(), *window.locator("[data-review] button").all()]
-    assert len(seen) == 2 + 4 + 2 + 2 + 7  # pictures, ways to compare, many and help, members, decisions
+    assert len(seen) == 2 + 4 + 3 + 2 + 7  # pictures, ways to compare, zoom and many and help, members, decisions
     assert [one.evaluate("e => e.outerHTML") for one in seen if not one.evaluate(IN_SIGHT)] == []
 
 

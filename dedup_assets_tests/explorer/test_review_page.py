@@ -11,7 +11,17 @@ import pytest
 from dedup_assets.core.project import remembered
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
-from dedup_assets_tests.explorer.support import COPIES, GROUPS, apply_decisions, decisions, serving, wait_for_done
+from dedup_assets_tests.explorer.support import (
+    COPIES,
+    GROUPS,
+    apply_decisions,
+    decisions,
+    run_chain,
+    scene,
+    serving,
+    wait_for_done,
+)
+from dedup_assets_tests.pictures import put
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -167,6 +177,50 @@ def test_flicker_swipe_and_difference_compare_two_pictures(tab):
     share = float(tab.locator("canvas").get_attribute("data-share"))
     assert 0.1 < share < 1  # one is lighter
     assert "compare=difference" in tab.url
+
+
+def looks(tab):
+    return tab.locator(".side .canvas img").evaluate_all("all => all.map(({ style }) => style.cssText)")
+
+
+def test_a_closer_look_is_had_of_both_pictures_at_the_same_place(tab):
+    tab.goto("/review?group=train/2.png&compare=difference")
+    tab.get_by_text("Suggested: keep").wait_for()
+    pressed = tab.get_by_role("button", name="Zoom")
+    tab.keyboard.press("z")
+    sync_api.expect(pressed).to_have_attribute("aria-pressed", "true")
+    first, second = looks(tab)
+    assert "scale(2)" in first
+    assert "scale(2)" in second
+    tab.keyboard.press("Shift+ArrowRight")
+    assert all(after != before for after, before in zip(looks(tab), (first, second), strict=True))
+    tab.keyboard.press("2")
+    tab.get_by_text("You chose: keep").wait_for()
+    assert all("scale(2)" in look for look in looks(tab))
+    tab.locator(".side .canvas").first.click()
+    sync_api.expect(pressed).to_have_attribute("aria-pressed", "false")
+    tab.locator(".side .canvas").first.click()
+    tab.keyboard.press("j")
+    sync_api.expect(pressed).to_have_attribute("aria-pressed", "false")
+    assert not any("scale" in look for look in looks(tab))
+
+
+def test_the_closer_look_shows_the_file_itself_and_what_was_shown_where_it_is_gone(tab, tmp_path):
+    images, store = tmp_path / "images", Store(tmp_path / "large")
+    put(scene(1, (1600, 1200)), images / "a.jpg", quality=90)
+    put(scene(1, (1600, 1200)).crop((80, 60, 1560, 1170)), images / "b.jpg", quality=90)
+    run_chain(images, store)
+    with serving(store) as (address, _):
+        tab.goto(f"{address}review")
+        tab.get_by_text("Suggested: keep").wait_for()
+        loaded = "() => [...document.querySelectorAll('.canvas img')].filter(img => img.naturalWidth).length === 2"
+        tab.wait_for_function(loaded)
+        (images / "b.jpg").unlink()
+        tab.keyboard.press("z")
+        kept, gone = tab.locator(".side .canvas img").all()
+        sync_api.expect(kept).to_have_attribute("src", re.compile("^/original/"))
+        assert gone.get_attribute("src").startswith("/thumb/1280/")
+        assert kept.evaluate("img => img.naturalWidth") == 1600
 
 
 def test_many_are_accepted_after_a_preview_and_undone_as_one(tab, store):

@@ -2,6 +2,7 @@
 import { differenceCanvas, subtractOn } from "/static/difference.js";
 import { baseName, fileSize, h, imagePage, picture, plural, score } from "/static/dom.js";
 import { howLaid, layer } from "/static/overlay.js";
+import { fullSize } from "/static/zoom.js";
 
 const SIDE = 1280;
 export const MODES = ["side", "flicker", "swipe", "difference"];
@@ -27,7 +28,7 @@ function pane(image, other, role, framed) {
     h("figcaption", { class: "pane-head" },
       h("span", { class: framed ? "chip decided" : "chip unique" }, role),
       h("a", { class: "path", href: imagePage(image.id), title: image.id }, image.id)),
-    h("div", { class: "canvas" }, picture(image, SIDE, { alt: image.id })),
+    h("div", { class: "canvas" }, picture(image, SIDE, { alt: image.id, "data-width": image.width, "data-height": image.height, "data-full": fullSize(image) })),
     facts(image, other));
 }
 

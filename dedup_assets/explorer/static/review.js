@@ -6,6 +6,7 @@ import { $, $$, baseName, count, h, picture, plural, say, score, thumb } from "/
 import { Outbox } from "/static/outbox.js";
 import { watchRun } from "/static/run.js";
 import { lasting, reviewer } from "/static/shell.js";
+import { Zoom } from "/static/zoom.js";
 
 const stage = $("[data-stage]");
 const details = new Map(); // id -> promise of a group in full
@@ -18,6 +19,7 @@ let keeper = null;
 let mode = new URLSearchParams(location.search).get("compare") ?? "side";
 if (!MODES.includes(mode)) mode = "side";
 
+const zoom = new Zoom(stage, (on) => $("[data-zoom]").setAttribute("aria-pressed", String(on)));
 const outbox = new Outbox((answer, error, message) => (error ? refused(error, message) : settled(answer, message)));
 
 // ---- going from group to group
@@ -44,6 +46,7 @@ async function open(at) {
   group = found;
   keeper = null;
   framed = firstWaiting();
+  zoom.end();
   show();
   if (stage.getBoundingClientRect().top < 0) stage.scrollIntoView();
   address();
@@ -109,6 +112,7 @@ function show() {
   const other = subject === stays ? group.members.find((member) => member !== stays) : stays;
   const { distance } = subject === stays ? other : subject;
   compare(stage, mode, [other, subject], [other === stays ? "Keeper" : "Beside it", subject === stays ? "Keeper, framed" : stateOf(subject)], distance);
+  zoom.show();
   showMembers();
   $("[data-suggestion]").replaceChildren(...suggestion(stays));
   $("[data-where]").textContent = `Group ${count(place + 1)} of ${count(groups.length)} · ${plural(group.members.length, "image")}${distance === null ? "" : ` · distance ${score(distance)}`}`;
@@ -237,6 +241,7 @@ const actions = {
 };
 for (const button of $$("[data-do]")) button.addEventListener("click", () => actions[button.dataset.do]());
 for (const button of $$("[data-mode]")) button.addEventListener("click", () => setMode(button.dataset.mode));
+$("[data-zoom]").addEventListener("click", () => look());
 $("[data-help]").addEventListener("click", () => $("[data-help-dialog]").showModal());
 $("[data-bulk]").addEventListener("click", () => openBulk(() => {
   details.clear();
@@ -246,8 +251,15 @@ $("[data-bulk]").addEventListener("click", () => openBulk(() => {
 
 function setMode(name) {
   mode = name;
+  if (mode !== "side") zoom.end();
   if (group) show();
   address();
+}
+
+// A closer look is had side by side.
+function look() {
+  if (mode !== "side") setMode("side");
+  zoom.toggle();
 }
 
 // A click with the pointer gives the focus back, so that Enter and Space mean what this page says they do.
@@ -266,13 +278,17 @@ addEventListener("keydown", (event) => {
   if (handled) event.preventDefault();
 });
 
-function press({ key, repeat }) {
+const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
+
+function press({ key, repeat, shiftKey }) {
   if (KEYS[key]) {
     if (!repeat) actions[KEYS[key]]();
     return true;
   }
   if (key === "?") $("[data-help-dialog]").showModal();
   else if (!group) return false;
+  else if (key === "z") look();
+  else if (shiftKey && ARROWS[key] && zoom.pan(...ARROWS[key])) return true;
   else if (key >= "1" && key <= "9") chooseKeeper(Number(key) - 1);
   else if (key === "ArrowDown" || key === "j") step(1);
   else if (key === "ArrowUp") step(-1);
