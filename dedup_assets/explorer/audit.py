@@ -27,13 +27,11 @@ def audit(request: Request) -> Response:
     found = search(snapshot, Search(said["q"].strip(), said["reason"], said["by"], said["run"], said["state"]))
     first = whole(request.query_params, "from", 0, max(len(found) - 1, 0)) // _ROWS * _ROWS
     shown = found.iloc[first : first + _ROWS]
-    hashes = snapshot.gallery.images["file_hash"]
+    hashes = snapshot.gallery.hashes_of(shown["image_id"])
     rows = [
         {
             **{str(name): None if pd.isna(cell) else cell for name, cell in entry.items()},
-            "hash": hashes.iloc[snapshot.gallery.row_of[entry["image_id"]]]
-            if entry["image_id"] in snapshot.gallery.row_of
-            else None,
+            "hash": hashes.get(entry["image_id"]),
         }
         for entry in shown.to_dict("records")
     ]

@@ -48,7 +48,7 @@ def _shown(snapshot: Snapshot, pair: Compared) -> dict[str, object]:
 
 def _picture(snapshot: Snapshot, image_id: str) -> dict[str, object]:
     row = snapshot.gallery.row_of.get(image_id)
-    if row is None:
+    if row is None or not snapshot.gallery.readable[row]:
         return {"hash": None, "width": 1, "height": 1}
     facts = snapshot.gallery.images.iloc[row]
     return {"hash": str(facts["file_hash"]), "width": int(facts["width"]), "height": int(facts["height"])}

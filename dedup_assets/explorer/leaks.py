@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dedup_assets.core.exploring.snapshot import Snapshot
-from dedup_assets.core.scoring.leakage import Leak, leakage
+from dedup_assets.core.scoring.leakage import Leak
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.requests import whole
 from dedup_assets.explorer.state import explorer_of
@@ -17,7 +17,7 @@ def leaks(request: Request) -> Response:
     """The page, some pairs at a time, what is left in the dataset first."""
     explorer = explorer_of(request)
     snapshot = explorer.snapshot()
-    report = leakage(explorer.store)
+    report = explorer.leakage(snapshot)
     first = whole(request.query_params, "from", 0, max(len(report.leaks) - 1, 0)) // _PAIRS * _PAIRS
     shown = report.leaks[first : first + _PAIRS]
     return page(
@@ -33,12 +33,12 @@ def leaks(request: Request) -> Response:
 
 def _sides(snapshot: Snapshot, leak: Leak) -> list[dict[str, object]]:
     gallery = snapshot.gallery
-    hashes = gallery.images["file_hash"]
+    hashes = gallery.hashes_of((leak.image_a, leak.image_b))
     return [
         {
             "id": image,
             "split": split,
-            "hash": hashes.iloc[gallery.row_of[image]] if image in gallery.row_of else None,
+            "hash": hashes.get(image),
             "removed": bool(snapshot.removed[gallery.row_of[image]]) if image in gallery.row_of else True,
         }
         for image, split in ((leak.image_a, leak.split_a), (leak.image_b, leak.split_b))

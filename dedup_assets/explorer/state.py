@@ -20,6 +20,7 @@ from dedup_assets.core.exploring.review import Review
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.exploring.watch import Watch
 from dedup_assets.core.exploring.whatif import WhatIf
+from dedup_assets.core.scoring.leakage import LeakageReport, leakage
 from dedup_assets.core.storage.store import Store
 from dedup_assets.explorer.job import Job
 
@@ -50,6 +51,7 @@ class Explorer:
         self._known: Known | None = None
         self._whatif: WhatIf | None = None
         self._resembling: Resembling | None = None
+        self._leakage: tuple[Snapshot, LeakageReport] | None = None
 
     def snapshot(self) -> Snapshot:
         """The store as it is now."""
@@ -86,6 +88,13 @@ class Explorer:
             if self._resembling is None or self._resembling.gallery is not snapshot.gallery:
                 self._resembling = Resembling(snapshot)
             return self._resembling
+
+    def leakage(self, snapshot: Snapshot) -> LeakageReport:
+        """Which pictures two splits show, as of this snapshot."""
+        known = self._leakage
+        if known is None or known[0] is not snapshot:
+            known = self._leakage = snapshot, leakage(self.store)
+        return known[1]
 
     @contextlib.contextmanager
     def deciding(self, snapshot: Snapshot) -> Iterator[Review]:

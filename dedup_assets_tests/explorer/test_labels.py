@@ -1,11 +1,12 @@
 """The page of labels in a real browser: tall and wide pictures whole, their boxes where they belong."""
 
+import re
 import shutil
 
 import pytest
 
 from dedup_assets_tests.chain import chain_in
-from dedup_assets_tests.explorer.support import scene
+from dedup_assets_tests.explorer.support import Page, scene
 from dedup_assets_tests.labels.support import voc_object, voc_xml, write
 from dedup_assets_tests.pictures import put
 
@@ -28,10 +29,9 @@ CORNERS = """([drawn, [x, y, width, height]]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    """Two pictures and a copy of each, whose boxes differ."""
-    chain = chain_in(tmp_path_factory.mktemp("labelled"))
+def labelled_chain(folder):
+    """Two pictures and a copy of each, whose boxes differ, through the chain."""
+    chain = chain_in(folder)
     for seed, (name, (width, height)) in enumerate(SIZES.items()):
         first = put(scene(seed, (width, height)), chain.images / "images" / f"{name}.png")
         shutil.copy(first, first.with_name(f"{name}_copy.png"))
@@ -40,7 +40,13 @@ def labelled(tmp_path_factory):
             text = voc_xml(f"{image}.png", voc_object("cat", corners), (width, height))
             write(chain.images / "annotations" / f"{image}.xml", text)
     chain.run()
-    return chain.store
+    return chain
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """The store of labelled pictures."""
+    return labelled_chain(tmp_path_factory.mktemp("labelled")).store
 
 
 @pytest.fixture
@@ -83,3 +89,17 @@ def test_each_box_bears_its_class_in_letters_of_one_size(labels):
     assert names.all_text_contents() == ["cat"] * 4
     sizes = names.evaluate_all("all => all.map(e => parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a)")
     assert sizes == pytest.approx([12] * 4, abs=0.1)
+
+
+def test_an_image_that_broke_since_has_no_picture_on_any_page(tmp_path):
+    chain = labelled_chain(tmp_path)
+    for name in ("tall", "tall_copy"):
+        (chain.images / "images" / f"{name}.png").write_bytes(b"broken by now")
+    chain.scan()  # and the run stops
+    page = Page(chain.store)
+    for path in ("/labels", "/audit", "/leakage"):
+        answer = page.get(path)
+        assert answer.status_code == 200
+        assert not re.search(r'/thumb/\d+/(?![0-9a-f]{64}")', answer.text)
+    assert "cannot be shown any more" in page.get("/labels").text
+    assert page.get("/audit").text.count("data-restore=") == 1
