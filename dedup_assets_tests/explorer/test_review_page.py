@@ -9,6 +9,9 @@ from urllib.parse import urlencode
 import pytest
 
 from dedup_assets.core.project import remembered
+from dedup_assets.core.run import Run
+from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.steps import score_uniqueness
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
 from dedup_assets_tests.explorer.support import (
@@ -221,6 +224,53 @@ def test_the_closer_look_shows_the_file_itself_and_what_was_shown_where_it_is_go
         sync_api.expect(kept).to_have_attribute("src", re.compile("^/original/"))
         assert gone.get_attribute("src").startswith("/thumb/1280/")
         assert kept.evaluate("img => img.naturalWidth") == 1600
+
+
+def test_a_run_that_another_process_ended_is_shown_to_who_comes_back_to_the_page(tab, store):
+    tab.goto("/review?group=train/2.png")
+    tab.get_by_text("Suggested: keep").wait_for()
+    score_uniqueness(remembered(store), Thresholds(0.0001, 0.0002), Run())
+    apply_decisions(remembered(store))
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    tab.get_by_role("heading", name="Nothing to review").wait_for()
+
+
+def test_the_images_of_a_group_are_one_stop_of_the_tab_key(tab):
+    tab.goto("/review?group=train/3.png")
+    tab.get_by_text("Suggested: keep").wait_for()
+    framed = tab.locator("[data-members] [aria-current=true]")
+    framed.focus()
+    tab.keyboard.press("ArrowRight")
+    sync_api.expect(framed).to_be_focused()
+    tab.keyboard.press("Tab")
+    sync_api.expect(tab.get_by_role("button", name="Accept suggestion")).to_be_focused()
+
+
+def test_a_distance_that_is_none_accepts_nothing(tab, store):
+    tab.goto("/review")
+    tab.get_by_role("button", name="Accept many").click()
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_role("textbox", name="Distance").fill("0.05")
+    dialog.get_by_role("textbox", name="Distance").press("Tab")
+    dialog.get_by_role("button", name="Remove 5").wait_for()
+    dialog.get_by_role("textbox", name="Distance").fill("0.o3")
+    dialog.get_by_role("textbox", name="Distance").press("Tab")
+    dialog.get_by_text("A distance is a number from 0 to 1.").wait_for()
+    sync_api.expect(dialog.get_by_role("button", name="Accept")).to_be_disabled()
+
+
+def test_a_preview_that_no_longer_holds_is_shown_anew(tab, store):
+    tab.goto("/review")
+    tab.get_by_role("button", name="Accept many").click()
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_role("textbox", name="Distance").fill("0.05")
+    dialog.get_by_role("textbox", name="Distance").press("Tab")
+    dialog.get_by_role("button", name="Remove 5").wait_for()
+    store.decisions_file.write_text("image_id,decision\ntrain/2.png,keep\n")
+    dialog.get_by_role("button", name="Remove 5").click()
+    tab.get_by_text("the groups changed since the preview").wait_for()
+    dialog.get_by_role("button", name="Remove 4").click()
+    wait_for_done(tab, 3)
 
 
 def test_many_are_accepted_after_a_preview_and_undone_as_one(tab, store):

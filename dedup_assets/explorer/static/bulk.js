@@ -29,15 +29,23 @@ export function openBulk(done) {
       h("span", { class: "muted numbers" }, score(one.distance)))));
   }
 
+  function nothing() {
+    asked += 1;
+    summary.textContent = "A distance is a number from 0 to 1.";
+    accept.textContent = "Accept";
+    accept.disabled = true;
+    examples.replaceChildren();
+  }
+
   slider.addEventListener("input", () => {
     field.value = String(toDistance(slider.value));
     preview(toDistance(slider.value));
   });
   field.addEventListener("change", () => {
     const distance = Number(field.value.replace(",", "."));
-    if (!(distance >= 0 && distance <= 1)) return;
+    if (!field.value.trim() || !(distance >= 0 && distance <= 1)) return nothing();
     slider.value = toPlace(distance);
-    preview(distance);
+    return preview(distance);
   });
   accept.addEventListener("click", async () => {
     accept.disabled = true;
@@ -48,6 +56,7 @@ export function openBulk(done) {
       done();
     } catch (error) {
       say(error.message, true);
+      preview(plan.distance);
     }
   });
   dialog.className = "broad";

@@ -57,6 +57,7 @@ export class Outbox {
   }
 
   keep() {
+    $("[data-actions]").setAttribute("aria-busy", String(!this.idle));
     try { localStorage.setItem(KEY, JSON.stringify(this.waiting)); } catch { /* a private window keeps nothing */ }
   }
 

@@ -120,14 +120,16 @@ function show() {
   $("[data-do=accept]").disabled = !Object.keys(group.plan).length;
 }
 
-// The row is made once for a group: there may be thousands of images in it.
+// The row is made once for a group: there may be thousands of images in it. One of them is a stop of the Tab key.
 function showMembers() {
   const row = $("[data-members]");
   if (listed !== group) row.replaceChildren(...group.members.map(member));
   listed = group;
-  $("[aria-current=true]", row)?.setAttribute("aria-current", "false");
+  const before = $("[aria-current=true]", row);
   const chosen = row.children[framed].firstElementChild;
-  chosen.setAttribute("aria-current", "true");
+  if (before) Object.assign(before, { ariaCurrent: "false", tabIndex: -1 });
+  Object.assign(chosen, { ariaCurrent: "true", tabIndex: 0 });
+  if (row.contains(document.activeElement)) chosen.focus({ preventScroll: true });
   reveal(row, chosen);
 }
 
@@ -146,7 +148,7 @@ function stateOf(image) {
 function member(image, at) {
   const state = image === chosenKeeper() && image.waits ? "Keeper" : stateOf(image);
   const kind = image.gone ? "goes" : state === "Near duplicate" ? "" : "stays";
-  return h("li", {}, h("button", { type: "button", class: `member ${kind}`, "aria-label": `${at + 1}: ${image.id}, ${state}`, title: image.id, onclick: () => frame(at) },
+  return h("li", {}, h("button", { type: "button", class: `member ${kind}`, tabIndex: -1, "aria-label": `${at + 1}: ${image.id}, ${state}`, title: image.id, onclick: () => frame(at) },
     picture(image, 320, { loading: "lazy" }), h("span", { class: "number" }, String(at + 1)), h("span", { class: "state" }, state === "Near duplicate" ? "?" : state)));
 }
 

@@ -6,6 +6,7 @@ const button = $("[data-apply]");
 const dialog = $("[data-run-dialog]");
 let timer;
 let wasRunning = false;
+let version = null; // of the store, as this page shows it
 
 export async function watchRun() {
   clearTimeout(timer);
@@ -17,11 +18,12 @@ export async function watchRun() {
     return;
   }
   show(state);
-  if (wasRunning && !state.running) {
-    say(state.failed ? `The run failed: ${state.failed}` : "The run is done.", Boolean(state.failed));
-    document.dispatchEvent(new Event("store-changed"));
-  }
+  const ended = wasRunning && !state.running;
+  if (ended) say(state.failed ? `The run failed: ${state.failed}` : "The run is done.", Boolean(state.failed));
+  const elsewhere = !state.running && version !== null && version !== state.version; // a run that was started elsewhere
+  if (!state.running) version = state.version;
   wasRunning = state.running;
+  if (ended || elsewhere) document.dispatchEvent(new Event("store-changed"));
   if (state.running) timer = setTimeout(watchRun, 600);
 }
 
@@ -39,6 +41,10 @@ export async function startRun(thresholds = {}) {
 button.addEventListener("click", async () => {
   await watchRun();
   dialog.showModal();
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) watchRun();
 });
 
 function show(state) {

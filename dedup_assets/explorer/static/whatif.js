@@ -62,6 +62,7 @@ function blame(name, sentence) {
 
 async function ask() {
   const ticket = (asked += 1);
+  $("[data-outcome]").setAttribute("aria-busy", "true");
   try {
     const found = await get("/api/whatif", new URLSearchParams(now));
     if (ticket === asked) show(found);
@@ -75,11 +76,13 @@ async function ask() {
 
 // No figures stand beside thresholds that they do not belong to.
 function blank() {
+  $("[data-outcome]").removeAttribute("aria-busy");
   for (const part of $$("[data-outcome], [data-count], [data-list]")) part.replaceChildren();
 }
 
 function show(found) {
   problem(found.problem);
+  $("[data-outcome]").removeAttribute("aria-busy");
   const by = found.removed - found.nowRemoved;
   const figures = [
     ["Removed", found.removed, by ? `${by > 0 ? "+" : "−"}${count(Math.abs(by))} against now` : "as now"],
