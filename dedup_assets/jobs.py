@@ -106,7 +106,10 @@ def _why(result: dg.ExecuteInProcessResult, checks: Sequence[FailedCheck]) -> st
                 return str(data.user_failure_data.description)
             blocking = [check for check in checks if check.blocking]
             if blocking:
-                return f"check {blocking[0].name} of {blocking[0].asset} failed: {blocking[0].sentence}"
+                return (
+                    f"check {blocking[0].name} of {blocking[0].asset} failed: {blocking[0].sentence}. The dataset was "
+                    "not written; 'dedup-assets plan' names images and says what to do"
+                )
             error = data.error
             while error is not None and error.cause is not None:
                 error = error.cause

@@ -15,6 +15,7 @@ from PIL import Image
 
 from dedup_assets.cli import cli, main
 from dedup_assets.demo import make_demo_images
+from dedup_assets_tests.pictures import photo, put
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,20 @@ def test_plan_tells_that_nothing_would_change_or_what(images, store):
     told = json.loads(call("plan", "--quick", "--json", "--store", store)[1])
     assert told["to_read"] == 0
     assert told["outcome"] is None
+
+
+def test_a_run_that_a_check_stops_says_what_to_do_and_the_status_that_the_dataset_is_older(tmp_path):
+    for number, split in enumerate(["train", "test"]):
+        put(photo(number), tmp_path / "images" / split / f"{number}.png")
+    given = (tmp_path / "images", "--store", tmp_path / "store", "--leakage", "block")
+    assert call("run", *given)[0] == 0
+    put(photo(0, (256, 192)), tmp_path / "images" / "train" / "large.png")
+    put(photo(0, (256, 192)).crop((6, 6, 250, 188)), tmp_path / "images" / "test" / "part.png")
+    code, _, err = call("run", *given)
+    assert code == 1
+    assert re.search(r"no_picture_in_two_splits .*The dataset was not written; 'dedup-assets plan' names images", err)
+    assert "decide which of them leave" in call("plan", "--store", tmp_path / "store")[1]
+    assert "The dataset is older than the other numbers" in call("status", "--store", tmp_path / "store")[1]
 
 
 def test_plan_works_before_the_first_run_and_says_when_it_cannot(images, tmp_path):

@@ -80,7 +80,8 @@ class LeakageReport:
             f"{pair.split_a} and {pair.split_b}: {pair.exact:,} exact, {pair.near:,} near, {pair.left:,} left"
             for pair in self.across
         )
-        return f"{self.found:,} pairs across splits, {self.left:,} of them left in the dataset ({pairs})"
+        found = f"{self.found:,} pair{'s' if self.found > 1 else ''} across splits"
+        return f"{found}, {self.left:,} of them left in the dataset ({pairs})"
 
 
 def leakage(store: Store) -> LeakageReport:
