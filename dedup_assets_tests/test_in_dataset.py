@@ -106,7 +106,7 @@ def test_the_plan_tells_what_differs_from_the_dataset_that_stands(stopped):
     assert (settled.newly_removed, settled.restored) == ((), ())
 
 
-def test_why_knows_an_image_that_was_kept_and_deleted_since(ran):
+def test_why_and_history_know_an_image_that_was_kept_and_deleted_since(ran):
     version = ran.run()["deduplicated_dataset"].version
     (ran.images / "004.png").rename(ran.images / "renamed.png")
     (ran.images / "003.png").unlink()
@@ -119,6 +119,8 @@ def test_why_knows_an_image_that_was_kept_and_deleted_since(ran):
         kept,
         "The same file is at renamed.png now.",
     )
+    told = history(ran.store, "004.png")
+    assert (told.now, told.last_held, told.other_paths) == ("vanished", version, ("renamed.png",))
     with pytest.raises(DedupError, match=r"knows no image 'never.png'"):
         explain(ran.store, "never.png")
 

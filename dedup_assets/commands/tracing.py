@@ -98,6 +98,8 @@ def _history_lines(found: "ImageHistory") -> list[str]:
         lines.append(f"  {when}  {entry.sentence}")
         if entry.run_id:
             lines.append(f"  {'':16}  run {link_to(entry.run_id) or entry.run_id}")
+    if found.last_held:
+        lines.append(f"  {'':16}  {found.last_held} is the newest dataset that holds it")
     if found.unlike_the_dataset:
         lines += ["", f"  {found.unlike_the_dataset}"]
     if found.other_paths:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dedup_assets.core.lineage.grounds import decisions_about, why_gone
-from dedup_assets.core.lineage.in_dataset import unlike_the_dataset
+from dedup_assets.core.lineage.in_dataset import last_held, unlike_the_dataset
 from dedup_assets.core.lineage.run_links import ROLLBACK
 from dedup_assets.core.lineage.why import KEPT, identify
 from dedup_assets.core.storage import schema
@@ -29,13 +30,15 @@ class Happening:
 @dataclass(frozen=True, slots=True)
 class ImageHistory:
     """`happenings` oldest first. `now`: kept, removed, unreadable or vanished. `other_paths`: where the store has seen
-    the same bytes too, by path. `unlike_the_dataset`: a sentence where the dataset that stands says something else."""
+    the same bytes too, by path. `unlike_the_dataset`: a sentence where the dataset that stands says something else.
+    `last_held`: the newest dataset version with an image that has left the folder."""
 
     image_id: str
     now: str
     other_paths: tuple[str, ...]
     happenings: tuple[Happening, ...]
     unlike_the_dataset: str | None = None
+    last_held: str | None = None
 
 
 def history(store: Store, image: str) -> ImageHistory:
@@ -43,20 +46,29 @@ def history(store: Store, image: str) -> ImageHistory:
     tables = {table: store.read(table) for table in (schema.IMAGES, schema.REMOVALS, schema.DECISIONS, schema.EVENTS)}
     image_id = identify(store, image, tables[schema.IMAGES], tables[schema.REMOVALS])
     scores = store.read(schema.SCORES, "image_id = ?", (image_id,))
-    found = history_from(image_id, {**tables, schema.SCORES: scores}, store.step("uniqueness_scores"))
     images = tables[schema.IMAGES]
+    held = None if image_id in set(images["image_id"]) else last_held(store, image_id)
+    hashes = {held[1]} if held else set()
+    found = history_from(image_id, {**tables, schema.SCORES: scores}, store.step("uniqueness_scores"), hashes)
     shown = images.loc[images["image_id"] == image_id, "file_hash"].iloc[0] if found.now == KEPT else None
-    return replace(found, unlike_the_dataset=unlike_the_dataset(store, image_id, shown))
+    unlike = unlike_the_dataset(store, image_id, shown)
+    return replace(found, last_held=held[0] if held else None, unlike_the_dataset=unlike)
 
 
 def history_from(
-    image_id: str, tables: Mapping[schema.Table, pd.DataFrame], scoring: StepRecord | None
+    image_id: str,
+    tables: Mapping[schema.Table, pd.DataFrame],
+    scoring: StepRecord | None,
+    seen: AbstractSet[str] = frozenset(),
 ) -> ImageHistory:
-    """The same, of an image_id, from tables that are read already; `scoring`: what made the scores."""
+    """The same, of an image_id, from tables that are read already; `scoring`: what made the scores.
+
+    `seen`: file_hashes that it is known to have had beside those in the tables.
+    """
     images, removals, decisions = tables[schema.IMAGES], tables[schema.REMOVALS], tables[schema.DECISIONS]
     row = next(iter(images[images["image_id"] == image_id].to_dict("records")), None)
     about = removals[removals["image_id"] == image_id].to_dict("records")
-    hashes = {entry["content_hash"] for entry in about} | ({row["file_hash"]} if row else set())
+    hashes = {*seen, *(entry["content_hash"] for entry in about), *([row["file_hash"]] if row else [])}
     events = tables[schema.EVENTS]
     rollbacks = events[events["event"] == ROLLBACK]
     back = dict(zip(rollbacks["happened_at"], rollbacks["dataset_version"], strict=True))
