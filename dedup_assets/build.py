@@ -116,6 +116,7 @@ def defs_of(
         name,
         selection=dg.AssetSelection.assets(*(asset for asset in assets if isinstance(asset, dg.AssetsDefinition))),
         description=f"Find and remove the duplicates of {project.images}",
+        executor_def=dg.in_process_executor,  # of this job alone: what else the code location holds has its own
     )
     chain = Chain(project, name, [asset.key for asset in assets], configured(project, thresholds), parts)
     started_by = build_automation(chain, automation or Automation())
@@ -126,7 +127,6 @@ def defs_of(
         sensors=[starter for starter in started_by if isinstance(starter, dg.SensorDefinition)],
         schedules=[starter for starter in started_by if isinstance(starter, dg.ScheduleDefinition)],
         resources={pool: lease_of(project.store.folder)},
-        executor=dg.in_process_executor,
     )
 
 

@@ -32,7 +32,11 @@ def build_plan_job(project: Project, thresholds: Thresholds, name: str) -> dg.Jo
             plan = full_plan(project, Run(context.run.run_id, say=context.log.info), asked)
         context.add_output_metadata(plan_metadata(plan))
 
-    @dg.job(name=name, description=f"What a run would change of {project.images}, told before anything is written")
+    @dg.job(
+        name=name,
+        executor_def=dg.in_process_executor,
+        description=f"What a run would change of {project.images}, told before anything is written",
+    )
     def job() -> None:
         outcome()
 

@@ -121,6 +121,19 @@ def test_an_attribute_that_does_not_exist_is_named(project):
         file.write_text(before)
 
 
+def test_a_code_location_keeps_its_own_executor(tmp_path):
+    @dg.asset
+    def theirs(): ...
+
+    _, defs, _ = load(tmp_path, key_prefix="zoo")
+    others = dg.Definitions(assets=[theirs], jobs=[dg.define_asset_job("own", [theirs])])
+    for executor, name in ((None, "multi_or_in_process_executor"), (dg.multiprocess_executor, "multiprocess")):
+        both = dg.Definitions.merge(defs, others, dg.Definitions(executor=executor))
+        assert both.resolve_job_def("own").executor_def.name == name
+        for job in ("zoo_deduplicate", "zoo_deduplicate_plan"):
+            assert both.resolve_job_def(job).executor_def.name == "in_process"
+
+
 def test_the_attributes_of_the_component_reach_the_assets(tmp_path):
     _, defs, _ = load(tmp_path, key_prefix=["zoo"], owners=["team:zoo"], group_name="animals")
     node = defs.resolve_asset_graph().get(dg.AssetKey(["zoo", "uniqueness_scores"]))

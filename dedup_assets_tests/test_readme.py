@@ -76,6 +76,7 @@ def test_the_code_location_of_workspace_yaml_loads():
     location = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
     module = __import__(location, fromlist=["defs"])
     assert isinstance(module.defs, dg.Definitions)
+    assert module.defs.executor is dg.in_process_executor
 
 
 def test_the_component_shown_is_valid():
