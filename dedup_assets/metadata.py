@@ -138,7 +138,7 @@ def explorer_links(store: Store, page: str) -> dict[str, dg.MetadataValue]:
 
 
 def _range(bar: Bar) -> str:
-    return f"{bar.low:g} – {bar.high:g}".replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{bar.low:g} – {bar.high:g}"
 
 
 def _drawn(images: int, most: int) -> str:
