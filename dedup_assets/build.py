@@ -126,7 +126,7 @@ def defs_of(
         jobs=[job, build_plan_job(project, thresholds, f"{name}_plan")],
         sensors=[starter for starter in started_by if isinstance(starter, dg.SensorDefinition)],
         schedules=[starter for starter in started_by if isinstance(starter, dg.ScheduleDefinition)],
-        resources={pool: lease_of(project.store.folder)},
+        resources={pool: lease_of(project.store.folder, str(project.images))},
     )
 
 

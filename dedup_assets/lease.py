@@ -13,15 +13,18 @@ _BEGUN = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterR
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
-@functools.cache  # two instances on one store share it: Dagster refuses two resources of one name
-def lease_of(folder: Path) -> dg.ResourceDefinition:
+@functools.cache
+def lease_of(folder: Path, images: str) -> dg.ResourceDefinition:
     """A resource that has the store in `folder` from before the first step of a run until after the last.
+
+    The same for all instances about these images. Dagster refuses two resources of one name, and with that two places
+    of images in one store: each run would take the images of the other for vanished.
 
     Where every step is a process with resources of its own, it hands the store on from each to the next.
     """
     store = Store(folder)
 
-    @dg.resource(description=f"One run at a time writes to {store.folder}.")
+    @dg.resource(description=f"One run at a time writes to {store.folder}, about {images}.")
     def lease(context: dg.InitResourceContext) -> Iterator[None]:
         run, instance = context.run, context.instance
         if run is None or instance is None:  # made outside a run

@@ -12,7 +12,7 @@ import yaml
 from dagster.components.testing import create_defs_folder_sandbox
 from jsonschema import Draft202012Validator
 
-from dedup_assets import DedupComponent
+from dedup_assets import DedupComponent, build_dedup_defs
 from dedup_assets.core.datasets import PLACEMENTS
 from dedup_assets.core.detection.products import DEVICES
 from dedup_assets.core.engines.base import ENGINES
@@ -132,6 +132,19 @@ def test_a_code_location_keeps_its_own_executor(tmp_path):
         assert both.resolve_job_def("own").executor_def.name == name
         for job in ("zoo_deduplicate", "zoo_deduplicate_plan"):
             assert both.resolve_job_def(job).executor_def.name == "in_process"
+
+
+def test_two_folders_of_images_cannot_share_a_store_in_one_code_location(tmp_path):
+    def both(first, second):
+        instances = [
+            build_dedup_defs(tmp_path / images, tmp_path / "store", key_prefix=prefix)
+            for prefix, images in (("a", first), ("b", second))
+        ]
+        return dg.Definitions.merge(*instances)
+
+    with pytest.raises(dg.DagsterInvariantViolationError, match="different resources with same key 'dedup_store_"):
+        both("cats", "dogs")
+    assert both("cats", "cats")
 
 
 def test_the_attributes_of_the_component_reach_the_assets(tmp_path):
