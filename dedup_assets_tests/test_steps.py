@@ -295,6 +295,23 @@ def test_a_dataset_is_written_of_a_collection_of_an_older_release_which_does_not
     assert not steps.write_dataset(ran.project, Run()).changed
 
 
+def test_no_duplicates_are_collected_of_scores_that_other_neighbours_made(ran):
+    before = ran.results()
+    steps.find_neighbours(ran.project, Run(), limit=1.0)
+    with pytest.raises(DedupError, match="since the images were scored; materialise 'uniqueness_scores' first"):
+        steps.collect_duplicates(ran.project, Run())
+    steps.score_uniqueness(ran.project, Thresholds(), Run())
+    steps.collect_duplicates(ran.project, Run())
+    assert ran.results() == before
+
+
+def test_duplicates_are_collected_of_scores_of_an_older_release_which_do_not_name_their_neighbours(ran):
+    record = ran.store.step("uniqueness_scores")
+    settings = {name: value for name, value in json.loads(record.settings).items() if name != "neighbours"}
+    ran.store.replace({}, replace(record, settings=json.dumps(settings)))
+    assert not steps.collect_duplicates(ran.project, Run()).changed
+
+
 def test_a_folder_that_became_empty_is_an_error_and_changes_nothing(ran):
     before = ran.results()
     shutil.move(ran.images, ran.images.parent / "away")

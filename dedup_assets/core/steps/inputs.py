@@ -19,6 +19,7 @@ from dedup_assets.core.storage.arrays import ArrayShelf
 from dedup_assets.core.storage.store import StepRecord, version_of
 
 SCORES_OF_COLLECTION = "scores"  # among the settings noted of duplicates
+NEIGHBOURS_OF_SCORES = "neighbours"  # and of uniqueness_scores
 
 
 def engine_of(project: Project, run: Run, step: str) -> Engine:
@@ -49,6 +50,15 @@ def check_scored(images: pd.DataFrame, scores: pd.DataFrame) -> None:
     """Raise DedupError unless the readable `images` are those that have scores."""
     if set(images["image_id"]) != set(scores["image_id"]):
         raise DedupError(f"the images changed since they were scored; materialise '{UNIQUENESS_SCORES}' first")
+
+
+def check_current(found: StepRecord, scored: StepRecord) -> None:
+    """Raise DedupError unless the scores were made of the neighbours there are; an older release did not say."""
+    now = found.output_version
+    if json.loads(scored.settings).get(NEIGHBOURS_OF_SCORES, now) != now:
+        raise DedupError(
+            f"the neighbours were searched anew since the images were scored; materialise '{UNIQUENESS_SCORES}' first"
+        )
 
 
 def scores_version(scored: StepRecord) -> str:

@@ -15,7 +15,7 @@ from dedup_assets.core.run import Run
 from dedup_assets.core.scoring.keepers import check_protection, rank, why_kept
 from dedup_assets.core.scoring.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, score
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.steps.inputs import engine_of, ids_at, readable, stored_vectors
+from dedup_assets.core.steps.inputs import NEIGHBOURS_OF_SCORES, engine_of, ids_at, readable, stored_vectors
 from dedup_assets.core.steps.neighbours import PAIR_LIMIT, find_neighbours, reach_of
 from dedup_assets.core.steps.record import NEIGHBOURS, UNIQUENESS_SCORES, StepSummary, done, unless_done
 from dedup_assets.core.storage import schema
@@ -47,8 +47,9 @@ def score_uniqueness(project: Project, thresholds: Thresholds, run: Run) -> Scor
             find_neighbours(project, run, limit)
             (found,) = done(project, NEIGHBOURS)
         check_protection(images, project.keepers)
-        settings = {"thresholds": asdict(thresholds), "keepers": asdict(project.keepers)}
-        version = version_of(settings, found.output_version, content_version(schema.IMAGES, images))
+        chosen = {"thresholds": asdict(thresholds), "keepers": asdict(project.keepers)}
+        version = version_of(chosen, found.output_version, content_version(schema.IMAGES, images))
+        settings = {**chosen, NEIGHBOURS_OF_SCORES: found.output_version}
 
         def compute() -> tuple[ScoreSummary, dict[Table, pd.DataFrame]]:
             scores = _score_frame(project, images, thresholds, limit, run)
