@@ -32,10 +32,11 @@ def page(request: Request, template: str, *, status: int = 200, **values: object
     """A page of this name filled with these values; every text in it is escaped."""
     explorer = explorer_of(request)
     try:
-        review = explorer.review(explorer.snapshot())
-        waiting, problem = len(review.waiting), review.error
+        snapshot = explorer.snapshot()
+        review = explorer.review(snapshot)
+        shown, waiting, problem = snapshot.version, len(review.waiting), review.error
     except DedupError:
-        waiting, problem = None, None
+        shown, waiting, problem = "", None, None
     html = _environment.get_template(template).render(
         pages=PAGES,
         path=request.url.path,
@@ -43,6 +44,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: object
         user=explorer.user,
         store=explorer.store.folder,
         identity=identity(explorer.store),
+        shown=shown,
         version=__version__,
         waiting=waiting,
         decisions_problem=problem,

@@ -86,7 +86,7 @@ def undo(explorer: Explorer, body: Body) -> object:
     rows = [snapshot.gallery.row_of[image] for image in images if image in snapshot.gallery.row_of]
     leaders = [found.groups.group_of[row] for row in rows if row in found.groups.group_of]
     touched = str(snapshot.gallery.ids[leaders[0]]) if leaders else None
-    return {"undone": len(images), "group": touched, **_progress(found)}
+    return {"undone": len(images), "images": images[:_PREVIEW], "group": touched, **_progress(found)}
 
 
 def suggestions(request: Request) -> Response:

@@ -6,7 +6,6 @@ from starlette.routing import Route
 
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.storage.store import version_of
 from dedup_assets.explorer.apply import ALL, assets_of
 from dedup_assets.explorer.requests import Body, number_in, writes
 from dedup_assets.explorer.state import Explorer, explorer_of
@@ -25,7 +24,7 @@ def state(request: Request) -> Response:
             "log": job.log,
             "failed": job.failed,
             "pending": pending(explorer, snapshot),
-            "version": version_of(sorted((name, step.output_version) for name, step in snapshot.steps.items())),
+            "version": snapshot.version,
             "file": str(snapshot.project.decisions_file),
             "assets": list(assets_of(job.arguments if job.running else ())),
         },

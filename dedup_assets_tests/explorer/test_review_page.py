@@ -226,6 +226,50 @@ def test_the_closer_look_shows_the_file_itself_and_what_was_shown_where_it_is_go
         assert kept.evaluate("img => img.naturalWidth") == 1600
 
 
+def test_what_another_reviewer_decided_meanwhile_is_not_asked_again(tab, page, store):
+    second = page.get("/api/review").json()["groups"][1][0]
+    tab.goto("/review")
+    tab.get_by_text("Group 1 of 4").wait_for()
+    page.post("/api/review/decide", group=second, action="accept", reviewer="bob")
+    tab.keyboard.press("Enter")
+    tab.get_by_text("Group 3 of 4").wait_for()
+    wait_for_done(tab, 2)
+
+
+def test_an_address_may_name_any_image_of_a_group(tab):
+    tab.goto("/review?group=test/3_small.png")
+    tab.get_by_text("3 images").wait_for()
+    assert "group=train%2F3.png" in tab.url
+    tab.goto("/review?group=train/6.png")
+    tab.get_by_text("is in no group of near duplicates").wait_for()
+    tab.get_by_text("Group 1 of 4").wait_for()
+
+
+def test_no_key_decides_about_a_group_that_is_being_left(tab, store):
+    tab.goto("/review")
+    tab.get_by_text("Group 1 of 4").wait_for()
+    held = []
+    tab.route("**/api/review/group?*", lambda route: held.append(route))
+    tab.keyboard.press("j")
+    tab.keyboard.press("j")
+    tab.keyboard.press("j")  # none of these is there yet, or was asked for ahead
+    tab.locator("[data-stage][aria-busy=true]").wait_for()
+    tab.keyboard.press("r")
+    for route in held:
+        route.continue_()
+    tab.get_by_text("Group 4 of 4").wait_for()
+    assert decisions(store) == {}
+
+
+def test_undo_says_what_it_was_about(tab):
+    tab.goto("/review?group=train/2.png")
+    tab.get_by_text("Suggested: keep").wait_for()
+    tab.keyboard.press("r")
+    wait_for_done(tab, 1)
+    tab.keyboard.press("u")
+    tab.get_by_text("Undone: what you decided about 2_again.png.").wait_for()
+
+
 def test_a_run_that_another_process_ended_is_shown_to_who_comes_back_to_the_page(tab, store):
     tab.goto("/review?group=train/2.png")
     tab.get_by_text("Suggested: keep").wait_for()

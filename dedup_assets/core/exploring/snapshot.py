@@ -16,7 +16,7 @@ from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.record import NEIGHBOURS, RAW_IMAGES, UNIQUENESS_SCORES
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.schema import Table
-from dedup_assets.core.storage.store import StepRecord, Store, select
+from dedup_assets.core.storage.store import StepRecord, Store, select, version_of
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -135,6 +135,11 @@ class Snapshot:
     applied: pd.DataFrame
     datasets: pd.DataFrame
     events: pd.DataFrame
+
+    @cached_property
+    def version(self) -> str:
+        """16 hex digits that change when a run changes what the store holds."""
+        return version_of(sorted((name, step.output_version) for name, step in self.steps.items()))
 
     @cached_property
     def in_force(self) -> pd.DataFrame:

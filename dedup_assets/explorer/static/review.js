@@ -25,13 +25,26 @@ const outbox = new Outbox((answer, error, message) => (error ? refused(error, me
 // ---- going from group to group
 
 async function load() {
+  await list();
+  const asked = new URLSearchParams(location.search).get("group");
+  const at = asked === null ? -1 : await placeOf(asked);
+  await open(at >= 0 ? at : groups.findIndex((entry) => entry[3]));
+}
+
+async function list() {
   const found = await get("/api/review");
   groups = found.groups;
   lasting(found.error);
   showProgress();
-  const asked = new URLSearchParams(location.search).get("group");
-  const at = groups.findIndex(([leader]) => leader === asked);
-  await open(at >= 0 ? at : groups.findIndex((entry) => entry[3]));
+}
+
+// An address may name any image of a group; who leads it changes with the images that a run finds.
+async function placeOf(image) {
+  const named = (id) => groups.findIndex(([leader]) => leader === id);
+  if (named(image) >= 0) return named(image);
+  const found = await detail(image).catch((error) => say(error.message, true));
+  details.delete(image);
+  return found ? named(found.id) : -1;
 }
 
 async function open(at) {
@@ -41,7 +54,9 @@ async function open(at) {
     return;
   }
   const id = groups[at][0];
+  stage.setAttribute("aria-busy", "true");
   const found = await detail(id).catch((error) => say(error.message, true));
+  stage.removeAttribute("aria-busy");
   if (!found || groups[place]?.[0] !== id) return;
   group = found;
   keeper = null;
@@ -189,16 +204,16 @@ async function chooseKeeper(at) {
 // ---- deciding
 
 function decide(action) {
-  if (!group || !outbox.idle) return;
+  if (!group || groups[place]?.[0] !== group.id || !outbox.idle) return; // another one is being opened
   const image = group.members[framed].id;
   outbox.add("/api/review/decide", { group: group.id, action, image, keeper: chosenKeeper().id, removes: Object.keys(group.plan), seen: group.seen, reviewer: reviewer() });
 }
 
-function settled(answer, { path }) {
+async function settled(answer, { path }) {
   if (path.endsWith("/undo")) {
     details.clear();
     if (!answer.undone) return say("There is nothing of yours to undo.");
-    return reload(answer.group);
+    return reload(answer);
   }
   const entry = groups.find(([leader]) => leader === answer.group.id);
   if (!entry) return load(); // kept from another time, when this group was another
@@ -208,6 +223,7 @@ function settled(answer, { path }) {
   lasting(null);
   watchRun();
   if (group?.id !== answer.group.id) return undefined;
+  if (answer.waiting !== groups.filter((one) => one[3]).length) await catchUp(group.id);
   if (!entry[3]) return open(nextWaiting());
   const was = keeper?.id;
   group = answer.group;
@@ -216,13 +232,19 @@ function settled(answer, { path }) {
   return show();
 }
 
-async function reload(id) {
-  groups = (await get("/api/review")).groups;
-  showProgress();
+// Other reviewers decided too: what they did is not asked again.
+async function catchUp(id) {
+  details.clear();
+  await list();
+  place = groups.findIndex(([leader]) => leader === id);
+}
+
+async function reload({ group: id, images, undone }) {
+  await list();
   watchRun();
   const at = groups.findIndex(([leader]) => leader === id);
   await open(at >= 0 ? at : place);
-  say("Undone.");
+  say(`Undone: what you decided about ${undone === 1 ? baseName(images[0]) : plural(undone, "image")}.`);
 }
 
 // What stands may be another decision than the one shown: the group is shown again as it is now.

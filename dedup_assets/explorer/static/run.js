@@ -6,7 +6,7 @@ const button = $("[data-apply]");
 const dialog = $("[data-run-dialog]");
 let timer;
 let wasRunning = false;
-let version = null; // of the store, as this page shows it
+let version = $("meta[name=dedup-version]").content; // of the store, as this page shows it
 
 export async function watchRun() {
   clearTimeout(timer);
@@ -20,7 +20,7 @@ export async function watchRun() {
   show(state);
   const ended = wasRunning && !state.running;
   if (ended) say(state.failed ? `The run failed: ${state.failed}` : "The run is done.", Boolean(state.failed));
-  const elsewhere = !state.running && version !== null && version !== state.version; // a run that was started elsewhere
+  const elsewhere = !state.running && version !== state.version; // a run that was started elsewhere
   if (!state.running) version = state.version;
   wasRunning = state.running;
   if (ended || elsewhere) document.dispatchEvent(new Event("store-changed"));
