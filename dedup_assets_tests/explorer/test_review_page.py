@@ -182,6 +182,19 @@ def test_flicker_swipe_and_difference_compare_two_pictures(tab):
     assert "compare=difference" in tab.url
 
 
+def test_who_wants_no_motion_turns_from_one_picture_to_the_other(tab):
+    tab.emulate_media(reduced_motion="reduce")
+    tab.goto("/review?group=train/2.png&compare=flicker")
+    caption = tab.locator(".caption .path")
+    for key, shown in (("", "test/2_again.png"), ("Space", "train/2.png"), ("Space", "test/2_again.png")):
+        if key:
+            tab.keyboard.press(key)
+        sync_api.expect(caption).to_contain_text(shown)
+    tab.locator(".one .canvas").click()
+    sync_api.expect(caption).to_contain_text("train/2.png")
+    assert caption.get_attribute("aria-live") == "off"
+
+
 def looks(tab):
     return tab.locator(".side .canvas img").evaluate_all("all => all.map(({ style }) => style.cssText)")
 

@@ -22,6 +22,8 @@ export function compare(stage, mode, [first, second], roles, distance) {
 }
 
 let stop = () => {};
+// While they flicker: stay, and show the other of the two.
+export let flip = () => {};
 
 function pane(image, other, role, framed) {
   return h("figure", { class: framed ? "pane framed" : "pane" },
@@ -57,7 +59,11 @@ function flicker(first, second, roles) {
   show(turn);
   const timer = still ? 0 : setInterval(() => show((turn = !turn)), 500);
   stop = () => clearInterval(timer);
-  return { caption, canvas: h("div", { class: "canvas" }, below, above) };
+  flip = () => {
+    stop();
+    show((turn = !turn));
+  };
+  return { caption, canvas: h("div", { class: "canvas", onclick: flip }, below, above) };
 }
 
 function swipe(first, second, roles) {

@@ -1,7 +1,7 @@
 // The review page: one group after the other, by keyboard.
 import { get } from "/static/api.js";
 import { openBulk } from "/static/bulk.js";
-import { compare, MODES } from "/static/compare.js";
+import { compare, flip, MODES } from "/static/compare.js";
 import { $, $$, baseName, count, h, picture, plural, say, score, thumb } from "/static/dom.js";
 import { Outbox } from "/static/outbox.js";
 import { watchRun } from "/static/run.js";
@@ -319,6 +319,7 @@ function press({ key, repeat, shiftKey }) {
   else if (key === "ArrowRight") framed + 1 < group.members.length ? frame(framed + 1) : step(1);
   else if (key === "ArrowLeft") framed > 0 ? frame(framed - 1) : step(-1);
   else if (key === "m") setMode(MODES[(MODES.indexOf(mode) + 1) % MODES.length]);
+  else if (key === " " && mode === "flicker" && heldFrom === null) flip();
   else if (key === " ") hold(true);
   else return false;
   return true;
