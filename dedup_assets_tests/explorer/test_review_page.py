@@ -323,7 +323,7 @@ def test_a_preview_that_no_longer_holds_is_shown_anew(tab, store):
     sync_api.expect(dialog.get_by_role("button", name="Remove 5")).to_be_enabled()
     store.decisions_file.write_text("image_id,decision\ntrain/2.png,keep\n")
     dialog.get_by_role("button", name="Remove 5").click()
-    tab.get_by_text("the groups changed since the preview").wait_for()
+    dialog.get_by_role("alert").get_by_text("the groups changed since the preview").wait_for()
     dialog.get_by_role("button", name="Remove 4").click()
     wait_for_done(tab, 3)
 

@@ -18,8 +18,13 @@ export const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
 export function say(sentence, bad = false) {
   const toast = h("div", { class: bad ? "toast bad" : "toast" }, sentence);
-  $("[data-toasts]").append(toast);
+  const dialog = $("dialog[open]"); // what is behind it is neither seen nor read out
+  (dialog ? toastsIn(dialog) : $("[data-toasts]")).append(toast);
   setTimeout(() => toast.remove(), bad ? 9000 : 3500);
+}
+
+function toastsIn(dialog) {
+  return $(".toasts", dialog) ?? dialog.appendChild(h("div", { class: "toasts", role: "alert" }));
 }
 
 export const count = (value) => value.toLocaleString("en");
