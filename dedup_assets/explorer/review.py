@@ -78,7 +78,7 @@ def decide(explorer: Explorer, body: Body) -> object:
 
 
 def undo(explorer: Explorer, body: Body) -> object:
-    """Take the reviewer's last change back, or the last about `image`; the first group it was about, and how many
+    """Take the reviewer's last change back, or the last about `image` alone; the first group it was about, and how many
     wait."""
     snapshot = explorer.snapshot()
     images = explorer.undo(snapshot, text_in(body, "reviewer", ""), text_in(body, "image", ""))

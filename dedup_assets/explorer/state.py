@@ -111,7 +111,7 @@ class Explorer:
             return self.review(snapshot)
 
     def undo(self, snapshot: Snapshot, reviewer: str, about: str = "") -> tuple[str, ...]:
-        """Take the reviewer's last change back, or the last one `about` an image; the images it was about. Raises
+        """Take the reviewer's last change back, or the last one `about` an image alone; the images it was about. Raises
         DecisionError, nothing written."""
         path = snapshot.project.decisions_file
         with self.deciding(snapshot) as review:

@@ -357,6 +357,13 @@ def test_undo_about_an_image_leaves_later_changes_about_others(page, store):
     assert [line[:2] for line in said(store)] == [("train/7.png", "discard")]
 
 
+def test_undo_about_an_image_leaves_what_was_decided_of_many_at_once(page, store):
+    plan = page.get("/api/review/suggestions", distance=0.05).json()
+    page.post("/api/review/accept", distance=0.05, seen=plan["seen"], reviewer="ann")
+    assert page.post("/api/review/undo", reviewer="ann", image="test/2_again.png").json()["undone"] == 0
+    assert len(rows(store)) == 5
+
+
 def test_undo_brings_the_group_back(page, store):
     decide(page, "train/2.png", "accept")
     answer = page.post("/api/review/undo", reviewer="ann").json()

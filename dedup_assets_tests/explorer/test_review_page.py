@@ -88,6 +88,18 @@ def test_a_duplicate_is_not_discarded_by_itself_and_its_keeper_names_what_goes_t
     assert decisions(store) == {}
 
 
+def test_a_decision_of_before_is_undone_on_the_page_of_its_image_and_that_of_another_is_not(tab, page, store):
+    page.post("/api/decide", images=["train/6.png"], decision="keep", reviewer="bob")
+    tab.goto("/image?id=train/6.png")
+    tab.get_by_role("button", name="Undo").click()
+    tab.get_by_text("You did not decide about this image alone").wait_for()
+    assert decisions(store) == {"train/6.png": "keep"}
+    tab.get_by_label("Reviewer name").fill("bob")
+    tab.get_by_role("button", name="Undo").click()
+    sync_api.expect(tab.get_by_text("decided: keep", exact=True)).to_have_count(0)
+    assert decisions(store) == {}
+
+
 def test_who_decided_that_an_image_stays_is_said_as_the_reason(tab):
     tab.goto("/review?group=train/2.png")
     tab.get_by_label("Reviewer name").fill("Ann")

@@ -74,8 +74,8 @@ class DecisionFile:
             self._note_change(_Change(reviewer, images, added_texts, list(zip(places, texts, strict=True))))
 
     def undo(self, reviewer: str, about: str = "", check: Check = _anything) -> tuple[str, ...]:
-        """Take the reviewer's last change back, or the last one `about` an image; the images it was about, none when
-        there is nothing to take back.
+        """Take the reviewer's last change back, or the last one `about` an image alone; the images it was about, none
+        when there is nothing to take back.
 
         Raises DecisionError when the lines were changed since, and what `check` raises.
         """
@@ -84,7 +84,7 @@ class DecisionFile:
             own = [
                 place
                 for place, change in enumerate(changes)
-                if change.reviewer == reviewer and (not about or about in change.images)
+                if change.reviewer == reviewer and (not about or change.images == [about])
             ]
             if not own:
                 return ()

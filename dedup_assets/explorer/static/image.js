@@ -32,8 +32,9 @@ for (const button of decide ? $$("[data-word]", decide) : []) {
 
 if (decide) {
   $("[data-undo]", decide).addEventListener("click", () => asked(async () => {
-    await post("/api/review/undo", { reviewer: reviewer(), image: decide.dataset.image });
-    location.reload();
+    const { undone } = await post("/api/review/undo", { reviewer: reviewer(), image: decide.dataset.image });
+    if (undone) location.reload();
+    else say("You did not decide about this image alone; Keep or Discard overrules what stands.", true);
   }));
 }
 
