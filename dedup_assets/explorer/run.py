@@ -12,7 +12,8 @@ from dedup_assets.explorer.state import Explorer, explorer_of
 
 
 def state(request: Request) -> Response:
-    """How the run goes, and how many decisions wait to be applied. `version` changes when any run changed the store."""
+    """How the run goes, and how many decisions wait to be applied. `version` changes when any run changed the store;
+    `behind`: it is about to."""
     explorer = explorer_of(request)
     job = explorer.job
     snapshot = explorer.snapshot()
@@ -25,6 +26,7 @@ def state(request: Request) -> Response:
             "failed": job.failed,
             "pending": pending(explorer, snapshot),
             "version": snapshot.version,
+            "behind": explorer.watch.behind,
             "file": str(snapshot.project.decisions_file),
             "assets": list(assets_of(job.arguments if job.running else ())),
         },

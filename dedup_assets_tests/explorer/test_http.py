@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import os
 import shutil
 import time
 
@@ -176,6 +177,15 @@ def test_a_page_answers_while_another_process_holds_the_database(page, store):
         start = time.monotonic()
         assert page.get("/api/images").status_code == 200
         assert time.monotonic() - start < 1.0
+
+
+def test_a_page_is_told_that_it_is_behind_the_store(page, store):
+    assert page.get("/api/run").json()["behind"] is False
+    with store.connect(write=True):
+        os.utime(store.database)
+        assert page.get("/api/run").json()["behind"] is True
+    page.app.state.explorer.watch.fresh()
+    assert page.get("/api/run").json()["behind"] is False
 
 
 def test_what_is_written_to_the_store_is_soon_seen(page, store):

@@ -30,13 +30,18 @@ class Watch:
         """
         self.require()
         current = self._current
-        if current is not None and self._signature == self._signature_now():
+        if current is not None and not self.behind:
             return current
         unavailable = (StillLoading, StoreError) if current else ()
         with contextlib.suppress(*unavailable):
             self._load().result(_PATIENCE_SECONDS if current else None)
         assert self._current is not None
         return self._current
+
+    @property
+    def behind(self) -> bool:
+        """Whether the store holds something else by now than the snapshot."""
+        return self._signature != self._signature_now()
 
     def require(self) -> None:
         """Raise StoreError when the store that was shown is not there any more."""

@@ -24,7 +24,7 @@ export async function watchRun() {
   if (!state.running) version = state.version;
   wasRunning = state.running;
   if (ended || elsewhere) document.dispatchEvent(new Event("store-changed"));
-  if (state.running) timer = setTimeout(watchRun, 600);
+  if (state.running || state.behind) timer = setTimeout(watchRun, 600);
 }
 
 export async function startRun(thresholds = {}) {
