@@ -66,7 +66,7 @@ def test_nothing_imports_the_private_parts_of_dagster(path):
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
 def test_torch_and_faiss_are_imported_by_the_functions_that_use_them(path):
     heavy = {"torch", "torchvision", "faiss", "cv2", "skimage"}
-    allowed = {"agreement", "alignment", "drawn", "edits", "fullsize", "overlay"}  # loaded when pictures are compared
+    allowed = {"agreement", "alignment", "drawn", "edits", "fullsize"}  # loaded only when pictures are compared
     if path.stem not in allowed:
         assert not {name for name in module_level_imports(path) if name.split(".")[0] in heavy}
 

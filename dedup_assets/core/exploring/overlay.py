@@ -3,7 +3,6 @@
 import io
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -77,8 +76,11 @@ def _likeliest(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[flo
 
 
 def _grey(picture: Image.Image, size: int) -> NDArray[np.float32]:
-    return np.asarray(cv2.cvtColor(squash(picture, size), cv2.COLOR_RGB2GRAY), np.float32)
+    return np.asarray(picture.convert("L").resize((size, size), Image.Resampling.BOX), np.float32)
 
 
 def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    return float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED)[0, 0])
+    """-1..1; 1 where one of them is of one shade, so that nothing can be laid otherwise."""
+    a, b = (np.asarray(grey - grey.mean(), np.float64).ravel() for grey in (one, other))
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / lengths if lengths else 1.0
