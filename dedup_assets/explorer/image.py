@@ -13,9 +13,11 @@ from dedup_assets.core.errors import DedupError
 from dedup_assets.core.exploring.browse import similar
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.lineage.image_history import ImageHistory, history_from
+from dedup_assets.core.lineage.in_dataset import unlike_the_dataset
 from dedup_assets.core.lineage.run_links import link_to
-from dedup_assets.core.steps.record import UNIQUENESS_SCORES
+from dedup_assets.core.steps.record import UNIQUENESS_SCORES, dataset_is_behind
 from dedup_assets.core.storage import schema
+from dedup_assets.core.storage.store import Store
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.state import explorer_of
 from dedup_assets.explorer.tiles import tile
@@ -49,6 +51,7 @@ def image(request: Request) -> Response:
         group=review.groups.group_of.get(row),
         leader=str(snapshot.gallery.ids[review.groups.group_of[row]]) if row in review.groups.group_of else None,
         history=history,
+        unlike_the_dataset=_unlike_the_dataset(explorer.store, snapshot, row),
         same_bytes=history.other_paths[:_SAME_SHOWN],
         run_link=link_to,
     )
@@ -83,6 +86,14 @@ def _history(snapshot: Snapshot, image_id: str) -> ImageHistory:
         schema.EVENTS: snapshot.events,
     }
     return history_from(image_id, tables, snapshot.steps.get(UNIQUENESS_SCORES))
+
+
+def _unlike_the_dataset(store: Store, snapshot: Snapshot, row: int) -> str | None:
+    """A sentence where the dataset that stands is of an earlier state, and says something else of the image."""
+    if not dataset_is_behind(snapshot.steps):
+        return None
+    facts, stays = snapshot.gallery.images.iloc[row], snapshot.gallery.readable[row] and not snapshot.removed[row]
+    return unlike_the_dataset(store, str(facts["image_id"]), str(facts["file_hash"]) if stays else None)
 
 
 def _why(snapshot: Snapshot, row: int) -> str:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from dedup_assets.core.exploring.browse import HISTOGRAM_BARS, UNREADABLE, facets, histogram_of
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD
+from dedup_assets.core.steps.record import dataset_is_behind
 from dedup_assets.explorer.pages import page
 from dedup_assets.explorer.state import explorer_of
 
@@ -75,6 +76,7 @@ def overview(request: Request) -> Response:
         problem_label=UNREADABLE,
         labels=dict(facets(snapshot)["label"]),
         steps=list(snapshot.steps.values()),
+        dataset_is_behind=dataset_is_behind(snapshot.steps),
         datasets=snapshot.datasets.iloc[::-1].head(8).to_dict("records"),
     )
 

@@ -7,6 +7,7 @@ import pytest
 from dedup_assets.core.lineage.versions import current_version
 from dedup_assets.core.project import remembered
 from dedup_assets.core.run import Run
+from dedup_assets.core.steps import collect_duplicates, write_dataset
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
 from dedup_assets_tests.explorer.support import COPIES, HOSTILE, Page, apply_decisions, make_images, run_chain, scene
@@ -21,6 +22,20 @@ def decided(page, store):
     apply_decisions(remembered(store))
     page.app.state.explorer.watch.fresh()
     return first
+
+
+def test_where_a_run_stopped_before_the_dataset_the_pages_say_so(page, store):
+    older, unlike = "The dataset that stands is older than these numbers", "The dataset that stands, "
+    page.post("/api/decide", images=[HOSTILE], decision="discard", reviewer="ann")
+    collect_duplicates(remembered(store), Run())
+    page.app.state.explorer.watch.fresh()
+    assert older in page.get("/").text
+    assert f"{unlike}{current_version(store)}, still holds it" in page.get("/image", id=HOSTILE).text
+    assert unlike not in page.get("/image", id="train/0.png").text
+    write_dataset(remembered(store), Run())
+    page.app.state.explorer.watch.fresh()
+    assert older not in page.get("/").text
+    assert unlike not in page.get("/image", id=HOSTILE).text
 
 
 def work_out(page):

@@ -172,7 +172,9 @@ def test_a_broken_decisions_file_stays_told_and_covers_no_button(tab, store):
 def test_the_plan_page_keeps_saying_that_the_decisions_file_is_broken(tab, store):
     store.decisions_file.write_text("image_id,decision\ntrain/nowhere.png,keep\n")
     tab.goto("/plan")
-    tab.get_by_role("alert").get_by_text("A run would stop, and change nothing: decisions.csv line 2").wait_for()
+    tab.get_by_role("alert").get_by_text(
+        "A run would stop, and leave the dataset as it is: decisions.csv line 2"
+    ).wait_for()
     assert tab.get_by_role("button", name="Run now").is_disabled()
 
 

@@ -21,7 +21,7 @@ async function load() {
 }
 
 function show({ plan, full, outdated }) {
-  problem(plan.problem ? `A run would stop, and change nothing: ${plan.problem}` : "");
+  problem(plan.problem ? `A run would stop, and leave the dataset as it is: ${plan.problem}` : "");
   const lost = plan.withoutImage.total;
   $("[data-plan]").replaceChildren(
     figures([
