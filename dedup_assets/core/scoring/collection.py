@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from operator import attrgetter
 
 from dedup_assets.core.errors import DecisionError, NoSurvivorError
 from dedup_assets.core.scoring.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision
@@ -69,20 +70,20 @@ def collect(
     """
     levels = levels or {}
     automatic = [removal for removal in automatic if may_go(levels, removal.image_id, removal.keeper_id)]
-    near = sorted(near, key=lambda pair: (pair.distance, pair.image_a, pair.image_b))
+    near = sorted(near, key=attrgetter("distance", "image_a", "image_b"))
     said = _Said(decisions, content_of, {removal.image_id for removal in automatic}, levels)
-    distances = _known_distances(automatic, near, content_of)
+    partners = _Partners(automatic, near, content_of, said.removed.keys())
     removals = {
         r.image_id: r for r in automatic if r.image_id not in said.kept and not said.apart(r.image_id, r.keeper_id)
     }
     removals |= {image: _reviewed(image, entry, DISCARDED, None, None) for image, entry in said.discarded.items()}
     orphans = []
     for image, entry in sorted(said.removed.items()):
-        keeper = _keeper_for(image, entry, near, removals, said)
+        keeper = _keeper_for(image, entry, partners, removals, said)
         if keeper is None and image not in removals and not entry.moved:
             orphans.append(image)
         elif keeper is not None:
-            distance = distances.get(frozenset((content_of[image], content_of[keeper])))
+            distance = partners.distance(image, keeper)
             for gone in (image, *said.copies_that_go(image, keeper, removals)):
                 removals[gone] = _reviewed(gone, entry, REVIEWED, keeper, distance)
     _open_circles(removals, said)
@@ -214,39 +215,70 @@ class _Said:
         free = [copy for copy in self.copies(image) if copy != image and copy not in gone]
         return min(free, key=lambda copy: (copy not in self.kept, copy), default=None)
 
-    def partner(self, pair: NearPair, image: str) -> str | None:
-        """The other of the two; None when neither shows the content of `image`."""
-        content = self._content_of[image]
-        if content == self._content_of[pair.image_a]:
-            return pair.image_b
-        return pair.image_a if content == self._content_of[pair.image_b] else None
-
     def apart(self, image: str, other: str | None) -> bool:
         """Whether somebody said that the two, or `image` and any other, are not duplicates."""
+        if not self._apart:
+            return False
         return self._contents(image, other) in self._apart or self._contents(image, None) in self._apart
 
     def settled(self, pair: NearPair, removals: Mapping[str, Removal]) -> bool:
         """Whether the pair needs no person any more."""
-        a, b = pair.image_a, pair.image_b
-        both_kept = {self._content_of[a], self._content_of[b]} <= self._kept_contents
-        return a in removals or b in removals or both_kept or self.apart(a, b) or self.apart(b, a)
+        a, b, kept = pair.image_a, pair.image_b, self._kept_contents
+        if a in removals or b in removals:
+            return True
+        both_kept = bool(kept) and self._content_of[a] in kept and self._content_of[b] in kept
+        return both_kept or self.apart(a, b) or self.apart(b, a)
 
     def _contents(self, image: str, other: str | None) -> frozenset[str | None]:
         return frozenset((self._content_of[image], None if other is None else self._content_of[other]))
 
 
 def _keeper_for(
-    image: str, entry: BoundDecision, near: list[NearPair], removals: Mapping[str, Removal], said: _Said
+    image: str, entry: BoundDecision, partners: "_Partners", removals: Mapping[str, Removal], said: _Said
 ) -> str | None:
     """What a reviewed image is a duplicate of: as named, else the nearest that stays, else a copy that then stays."""
     if entry.duplicate_of not in (None, image):
         return entry.duplicate_of
-    for pair in near:
-        partner = said.partner(pair, image)
-        if partner is None or partner in said.going or partner in removals or said.apart(image, partner):
-            continue
-        return partner
+    for partner in partners.near(image):
+        if not (partner in said.going or partner in removals or said.apart(image, partner)):
+            return partner
     return None if image in removals or entry.moved else said.stand_in(image)
+
+
+class _Partners:
+    """What lies near some images, by their contents."""
+
+    def __init__(
+        self,
+        automatic: Iterable[Removal],
+        near: Iterable[NearPair],
+        content_of: Mapping[str, str],
+        images: AbstractSet[str],
+    ) -> None:
+        """`near`: nearest first. `images`: those asked for."""
+        self._content_of = content_of
+        self._near: dict[str, list[str]] = {content_of[image]: [] for image in images}
+        self._distances: dict[str, dict[str, float | None]] = {content: {} for content in self._near}
+        if not images:
+            return
+        for pair in near:
+            for image, other in ((pair.image_a, pair.image_b), (pair.image_b, pair.image_a)):
+                if content_of[image] in self._near:
+                    self._near[content_of[image]].append(other)
+                    self._distances[content_of[image]][content_of[other]] = pair.distance
+        for removal in automatic:
+            for one, keeper in ((removal.image_id, removal.keeper_id), (removal.keeper_id, removal.image_id)):
+                if one and keeper and content_of[one] in self._near:
+                    self._distances[content_of[one]][content_of[keeper]] = removal.distance
+
+    def near(self, image: str) -> list[str]:
+        """The images that lie near this one, nearest first."""
+        return self._near[self._content_of[image]]
+
+    def distance(self, image: str, other: str) -> float | None:
+        """0 for two of one content; None where it is not known."""
+        content, another = self._content_of[image], self._content_of[other]
+        return 0.0 if content == another else self._distances[content].get(another)
 
 
 def _open_circles(removals: dict[str, Removal], said: _Said) -> None:
@@ -257,18 +289,6 @@ def _open_circles(removals: dict[str, Removal], said: _Said) -> None:
             for member in set(chain[chain.index(chain[-1]) :]):
                 if removals[member].reason != REVIEWED and member not in said.removed:
                     del removals[member]
-
-
-def _known_distances(
-    automatic: Iterable[Removal], near: Iterable[NearPair], content_of: Mapping[str, str]
-) -> dict[frozenset[str], float | None]:
-    """Distances by the two contents, 0 for two images of one."""
-    known: dict[frozenset[str], float | None] = {frozenset((content,)): 0.0 for content in content_of.values()}
-    known |= {frozenset((content_of[pair.image_a], content_of[pair.image_b])): pair.distance for pair in near}
-    for removal in automatic:
-        if removal.keeper_id is not None:
-            known[frozenset((content_of[removal.image_id], content_of[removal.keeper_id]))] = removal.distance
-    return known
 
 
 def _ends_well(removals: Mapping[str, Removal], image_id: str, readable: Mapping[str, str]) -> bool:
