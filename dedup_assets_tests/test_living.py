@@ -27,6 +27,7 @@ from dedup_assets_tests.pictures import photo, put
 EXAMPLES = int(os.environ.get("LIVING_EXAMPLES", "3"))
 SIZE = (40, 32)
 THRESHOLDS = (Thresholds(), Thresholds(0.001, 0.04), Thresholds(0.03, 0.2), Thresholds(0.0, 0.1))
+BROKEN = b"no picture"
 EDITS = {
     "blurred": lambda picture: picture.filter(ImageFilter.GaussianBlur(1)),
     "darker": lambda picture: picture.point(lambda level: level * 0.9),
@@ -61,8 +62,13 @@ class LivingFolder(RuleBasedStateMachine):
     def files(self):
         return sorted(path for path in self.chain.images.rglob("*") if path.is_file())
 
-    def some(self, data):
-        return data.draw(st.sampled_from(self.files))
+    @property
+    def pictures(self):
+        """Those that are not broken."""
+        return [path for path in self.files if path.read_bytes() != BROKEN]
+
+    def some(self, data, of=None):
+        return data.draw(st.sampled_from(of or self.files))
 
     def new_path(self, suffix=".png"):
         self.count += 1
@@ -103,18 +109,18 @@ class LivingFolder(RuleBasedStateMachine):
         target.parent.mkdir(exist_ok=True)
         source.rename(target)
 
-    @precondition(lambda self: self.files)
+    @precondition(lambda self: self.pictures)
     @rule(data=st.data(), edit=st.sampled_from(sorted(EDITS)), in_place=st.booleans())
     def edit(self, data, edit, in_place):
-        source = self.some(data)
+        source = self.some(data, self.pictures)
         with Image.open(source) as picture:
             edited = EDITS[edit](picture.convert("RGB"))
         self.written(put(edited, source if in_place else self.new_path()))
 
-    @precondition(lambda self: self.files)
+    @precondition(lambda self: self.pictures)
     @rule(data=st.data(), suffix=st.sampled_from([".jpg", ".bmp"]))
     def save_again(self, data, suffix):
-        with Image.open(self.some(data)) as picture:
+        with Image.open(self.some(data, self.pictures)) as picture:
             self.written(put(picture.convert("RGB"), self.new_path(suffix), quality=95))
 
     @precondition(lambda self: self.files)
@@ -122,7 +128,7 @@ class LivingFolder(RuleBasedStateMachine):
     def break_one(self):
         broken = self.new_path()
         broken.parent.mkdir(exist_ok=True)
-        broken.write_text("no picture")
+        broken.write_bytes(BROKEN)
 
     @precondition(lambda self: self.files)
     @rule(data=st.data(), word=st.sampled_from(WORDS), name_partner=st.booleans())

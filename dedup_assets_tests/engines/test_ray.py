@@ -16,6 +16,7 @@ ray = pytest.importorskip("ray", reason="the Ray engine needs Ray: pip install '
 
 pytestmark = pytest.mark.slow
 
+CPUS = 2
 SHARDS = [(start, start + 5) for start in range(0, 80, 5)]
 
 
@@ -28,7 +29,7 @@ def cluster():
 
 @pytest.fixture
 def engine(tmp_path):
-    return RayEngine(str(tmp_path / "exchange"), RaySettings(), workers=2)
+    return RayEngine(str(tmp_path / "exchange"), RaySettings(), workers=CPUS)
 
 
 @pytest.fixture
@@ -112,11 +113,10 @@ def test_a_shard_that_kills_its_workers_ends_the_run(engine):
         list(engine.each(works.Dies(), [1, 2]))
 
 
-def test_stopping_early_stops_the_cluster(engine, work):
+def test_stopping_early_lets_what_is_ahead_finish_and_begins_nothing_more(engine, work):
     results = engine.each(slowly(work, 0.3), SHARDS)
     next(results)
     results.close()
-    time.sleep(1.0)
-    begun = sum(bool(tries(work, shard)) for shard in SHARDS)
-    time.sleep(1.0)
-    assert sum(bool(tries(work, shard)) for shard in SHARDS) == begun < len(SHARDS)
+    time.sleep(5.0)  # long enough for all of them
+    ahead = 2 * CPUS + 1
+    assert sum(bool(tries(work, shard)) for shard in SHARDS) <= 1 + ahead < len(SHARDS)
