@@ -1,5 +1,6 @@
 """The plugin as `dg` sees it: listed, scaffolded, checked, loaded from a defs.yaml."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -45,6 +46,19 @@ import dagster as dg
 def defs():
     return dg.load_from_defs_folder(project_root=Path(__file__).parent.parent)
 """
+
+
+@contextlib.contextmanager
+def cars_saying(project, now, instead):
+    """The defs.yaml of one instance with other words for some of it, as long as the block lasts; its folder."""
+    file = project / "photos" / "defs" / "cars" / "defs.yaml"
+    before = file.read_text()
+    assert now in before
+    file.write_text(before.replace(now, instead))
+    try:
+        yield file.parent
+    finally:
+        file.write_text(before)
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +125,11 @@ def test_two_instances_bring_the_chain_twice(project):
 
 
 def test_an_attribute_that_does_not_exist_is_named(project):
-    file = project / "photos" / "defs" / "cars" / "defs.yaml"
-    before = file.read_text()
-    file.write_text(before + "  threshold: 3\n")
-    try:
-        with pytest.raises(AssertionError, match="threshold"):
-            run_dg(project, "check", "defs")
-    finally:
-        file.write_text(before)
+    with (
+        cars_saying(project, "automation: none", "automation: none\n  threshold: 3"),
+        pytest.raises(AssertionError, match="threshold"),
+    ):
+        run_dg(project, "check", "defs")
 
 
 def test_a_code_location_keeps_its_own_executor(tmp_path):
@@ -228,24 +239,16 @@ def test_the_schema_holds_the_words_an_attribute_may_be_and_lets_templates_be(at
 
 
 def test_dg_knows_the_component_by_its_short_name_too(project):
-    file = project / "photos" / "defs" / "cars" / "defs.yaml"
-    before = file.read_text()
-    file.write_text(before.replace(TYPE, "dedup_assets.DedupComponent"))
-    try:
-        run_dg(project, "check", "yaml", file.parent)
-    finally:
-        file.write_text(before)
+    with cars_saying(project, TYPE, "dedup_assets.DedupComponent") as folder:
+        run_dg(project, "check", "yaml", folder)
 
 
 def test_dg_names_a_word_that_an_attribute_cannot_be(project):
-    file = project / "photos" / "defs" / "cars" / "defs.yaml"
-    before = file.read_text()
-    file.write_text(before.replace("automation: none", "automation: eagre"))
-    try:
-        with pytest.raises(AssertionError, match=r"'eagre' is not one of \['none', 'eager', 'schedule'\]"):
-            run_dg(project, "check", "yaml", file.parent)
-    finally:
-        file.write_text(before)
+    with (
+        cars_saying(project, "automation: none", "automation: eagre") as folder,
+        pytest.raises(AssertionError, match=r"'eagre' is not one of \['none', 'eager', 'schedule'\]"),
+    ):
+        run_dg(project, "check", "yaml", folder)
 
 
 def test_numbers_and_switches_may_come_from_the_environment(tmp_path, monkeypatch):
@@ -295,11 +298,8 @@ def test_paths_start_at_the_home_folder_or_at_the_file_that_names_them(tmp_path,
 
 
 def test_a_threshold_out_of_range_is_named_with_its_file(project):
-    file = project / "photos" / "defs" / "cars" / "defs.yaml"
-    before = file.read_text()
-    file.write_text(before.replace("near_duplicate_threshold: 0.05", "near_duplicate_threshold: 3"))
-    try:
-        with pytest.raises(AssertionError, match=r"near_duplicate_threshold.*\n.*less than or equal to 1"):
-            run_dg(project, "check", "defs")
-    finally:
-        file.write_text(before)
+    with (
+        cars_saying(project, "near_duplicate_threshold: 0.05", "near_duplicate_threshold: 3"),
+        pytest.raises(AssertionError, match=r"near_duplicate_threshold.*\n.*less than or equal to 1"),
+    ):
+        run_dg(project, "check", "defs")

@@ -75,7 +75,7 @@ def test_a_pair_is_turned_to_where_it_looks_alike_from_either_end(embedder, sket
     vectors = quantise(embedder.embed(np.stack([sketches[0], other])))
     for ends in ((0, 1), (1, 0)):
         first, second = (np.array([row]) for row in ends)
-        by = pair_turns(vectors, first, second, embedder.turns)
+        by = pair_turns(vectors, embedder.turns, first, second)
         one, two = (np.rot90([sketches[0], other][row], int(turn[0])) for row, turn in zip(ends, by, strict=True))
         assert np.array_equal(one, two) or np.array_equal(one, two[:, ::-1])
         assert pair_distances(vectors, first, second, embedder.calibration)[0] < 0.001
@@ -84,14 +84,14 @@ def test_a_pair_is_turned_to_where_it_looks_alike_from_either_end(embedder, sket
 def test_a_pair_that_fits_as_it_is_is_not_turned(embedder, scene, sketches):
     half_turned = np.concatenate([sketches[:1, :24], np.rot90(sketches[:1, :24], 2, axes=(1, 2))], axis=1)
     vectors = quantise(embedder.embed(np.concatenate([half_turned, half_turned])))
-    turns = pair_turns(vectors, np.array([0]), np.array([1]), embedder.turns)
+    turns = pair_turns(vectors, embedder.turns, np.array([0]), np.array([1]))
     assert [turn.tolist() for turn in turns] == [[0], [0]]
 
 
 def test_an_embedder_that_turns_nothing_asks_for_no_turns(sketches):
     embedder = ThumbnailEmbedder()
     vectors = quantise(embedder.embed(sketches))
-    assert not np.any(pair_turns(vectors, np.array([0, 1]), np.array([2, 3]), embedder.turns))
+    assert not np.any(pair_turns(vectors, embedder.turns, np.array([0, 1]), np.array([2, 3])))
 
 
 def test_one_content_seen_in_two_ways_is_two_ends_with_sketches_of_their_own(tmp_path, sketches):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dedup_assets.commands.options import JSON_OPTION, STORE_OPTION, existing, tell_json
-from dedup_assets.core.settings import EXPORT_FORMAT_HELP, EXPORT_FORMATS, PLACED_HELP, PLACEMENTS
+from dedup_assets.core.settings import EXPORT_FORMAT_HELP, EXPORT_FORMATS, EXPORT_PLACEMENTS, PLACED_HELP
 
 EXPORTS = ("kept", "removed", "scores", "pairs", "images", "tags", "labels", "label_conflicts")
 
@@ -60,7 +60,9 @@ def status(store: Path | None, as_json: bool) -> None:
     "previous.  [default: the one that stands]",
 )
 @click.option("--collection", help="With --format: the images of this collection instead of a dataset version.")
-@click.option("--placement", type=click.Choice(PLACEMENTS), default="symlink", show_default=True, help=PLACED_HELP)
+@click.option(
+    "--placement", type=click.Choice(EXPORT_PLACEMENTS), default="symlink", show_default=True, help=PLACED_HELP
+)
 @STORE_OPTION
 def export(
     what: str,

@@ -15,6 +15,7 @@ import uvicorn
 from PIL import Image
 from starlette.testclient import TestClient
 
+from dedup_assets.core.exploring.decision_file import DecisionFile, NewDecision
 from dedup_assets.core.exploring.identity import identity
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
@@ -151,6 +152,11 @@ def serving(store, port=0):
             yield address, int(address.rstrip("/").rpartition(":")[2])
         finally:
             process.kill()
+
+
+def record(path, *decisions, reviewer="ann"):
+    """Write decisions, the cells of each, as the Explorer does."""
+    DecisionFile(path).record([NewDecision(*cells) for cells in decisions], reviewer, "2026-01-02T03:04:05Z")
 
 
 def decisions(store):

@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -123,9 +124,7 @@ class Bench:
         def at(rows: Indices) -> list[Content]:
             return [contents[row] for row in rows.tolist()]
 
-        def turns(first: Indices, second: Indices) -> tuple[Indices, Indices]:
-            return pair_turns(vectors, first, second, self._embedder.turns)
-
+        turns = partial(pair_turns, vectors, self._embedder.turns)
         view, distance = pair_distances(vectors, first, second, self._embedder.calibration)
         offered = view <= (self._embedder.candidate_distance if second_stage else 1.0)
         if second_stage:

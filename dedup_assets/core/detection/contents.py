@@ -16,7 +16,7 @@ from dedup_assets.core.storage.arrays import ArrayShelf
 Indices = NDArray[np.int64]
 ContentsAt = Callable[[Indices], Sequence["Content"]]
 
-QUARTERS = 4
+_QUARTERS = 4  # of a full turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,11 @@ class Ends(NamedTuple):
     second: Indices
 
 
-def ends_of(contents: ContentsAt, first: Indices, second: Indices, turns: tuple[Indices, Indices] | None) -> Ends:
+def ends_of(contents: ContentsAt, first: Indices, second: Indices, turns: tuple[Indices, Indices]) -> Ends:
     """The contents of pairs of rows. `turns`: by how many quarters to turn each first and each second one."""
-    rows = np.stack([first, second]) * QUARTERS
-    seen, places = np.unique(rows + np.stack(turns) if turns else rows, return_inverse=True)
-    there = contents(seen // QUARTERS)
-    turned = [replace(one, turns=by) if by else one for one, by in zip(there, (seen % QUARTERS).tolist(), strict=True)]
+    seen, places = np.unique(np.stack([first, second]) * _QUARTERS + np.stack(turns), return_inverse=True)
+    rows, by = np.divmod(seen, _QUARTERS)
+    turned = [replace(one, turns=n) if n else one for one, n in zip(contents(rows), by.tolist(), strict=True)]
     return Ends(turned, *places.reshape(2, -1))
 
 

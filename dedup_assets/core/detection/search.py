@@ -358,7 +358,7 @@ def pair_distances(
     return np.minimum(calibration.distance(view_cosine) * calibration.view_factor, full), full
 
 
-def pair_turns(vectors: Int8, first: Indices, second: Indices, turns: Sequence[int]) -> tuple[Indices, Indices]:
+def pair_turns(vectors: Int8, turns: Sequence[int], first: Indices, second: Indices) -> tuple[Indices, Indices]:
     """By how many quarters to turn the first and the second of each pair of rows, (p,) each, to see them alike.
 
     `turns`: of each view. Nothing is turned where another view fits as well.

@@ -32,47 +32,45 @@ class Overlay:
 def overlay(first: bytes, second: bytes) -> Overlay:
     """How the second picture (encoded) lies on the first: by an affine map, else frame upon frame."""
     a, b = (Image.open(io.BytesIO(data)).convert("RGB") for data in (first, second))
-    best, matrix, frames = _start(a, b)
+    best, matrix = _start(a, b)
+    frames = 1.0
     for size in _SIZES:
-        if matrix is None:
-            break
         one, other = _grey(a, size), _grey(b, size)
         frames = _correlation(one, other)
-        found = refined(one, other, matrix)
-        best, matrix = found or (best, matrix)
-    if matrix is None or best < _LEAST or 1 - best > _WORTH * (1 - frames):
+        best, matrix = refined(one, other, matrix) or (best, matrix)
+    if best < _LEAST or 1 - best > _WORTH * (1 - frames):
         return Overlay(np.eye(3), False, False, False)
     inverse = np.asarray(np.linalg.inv(matrix), np.float64)
     mirrored = bool(np.linalg.det(matrix[:2, :2]) < 0)
     return Overlay(inverse, True, mirrored, turned=bool(matrix[1, 1] < abs(matrix[1, 0])))
 
 
-def _start(a: Image.Image, b: Image.Image) -> tuple[float, Matrix | None, float]:
-    """Correlation and matrix (first to second) of the likeliest alignment of small pictures, and the correlation of
-    the frames. The second one is turned where it does not fit as it is."""
+def _start(a: Image.Image, b: Image.Image) -> tuple[float, Matrix]:
+    """Correlation and matrix (first to second) of the likeliest alignment of small pictures. The second one is turned
+    where it does not fit as it is."""
     first, second = squash(a, PICTURE_SIZE), squash(b, PICTURE_SIZE)
     best, matrix = _likeliest(first, second)
     for turns in (1, 2, 3):
         if best >= _LEAST:
             break
         likeness, found = _likeliest(first, np.ascontiguousarray(np.rot90(second, turns)))
-        if likeness > best and found is not None:
+        if likeness > best:
             best, matrix = likeness, np.linalg.matrix_power(_QUARTER, turns) @ found
-    return best, matrix, _correlation(_grey(a, PICTURE_SIZE), _grey(b, PICTURE_SIZE))
+    return best, matrix
 
 
-def _likeliest(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[float, Matrix | None]:
+def _likeliest(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[float, Matrix]:
     """Correlation and matrix of the likeliest alignment of two small pictures."""
     small = [prepare_picture(picture) for picture in (first, second)]
     scales = [Scales(one.grey) for one in small]
-    found: list[tuple[float, Matrix | None]] = []
+    found: list[tuple[float, Matrix]] = []
     for start in likely_starts(small[0].crops, small[1].crops, *scales):
         likeness, rough = start.coarse()
         matrix, swapped = start.fine(rough), start.picture is scales[0]
         template = scales[1 if swapped else 0]
         matrix = matrix if start.template is template else matrix @ _MIRROR
         found.append((likeness, np.asarray(np.linalg.inv(matrix), np.float64) if swapped else matrix))
-    return max(found, key=lambda one: one[0], default=(0.0, None))
+    return max(found, key=lambda one: one[0])
 
 
 def _grey(picture: Image.Image, size: int) -> NDArray[np.float32]:

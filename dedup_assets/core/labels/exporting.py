@@ -22,7 +22,7 @@ from dedup_assets.core.membership import among
 from dedup_assets.core.paths import plain_path
 from dedup_assets.core.placing import UNKNOWN_TIME, scanned
 from dedup_assets.core.project import remembered
-from dedup_assets.core.settings import EXPORT_FORMATS, PLACEMENTS, one_of
+from dedup_assets.core.settings import EXPORT_FORMATS, EXPORT_PLACEMENTS, one_of
 from dedup_assets.core.sources.base import Readable
 from dedup_assets.core.sources.folder import path_of
 from dedup_assets.core.storage import schema
@@ -131,7 +131,7 @@ def export_dataset(
     LabelError where the format cannot hold the images, SettingsError and DedupError for words that mean nothing.
     """
     one_of("format", format_, EXPORT_FORMATS)
-    one_of("placement", placement, PLACEMENTS)
+    one_of("placement", placement, EXPORT_PLACEMENTS)
     folder = plain_path(folder)
     _check_target(store, folder)
     dataset = _collection(store, collection) if collection else _version(store, version)

@@ -16,7 +16,13 @@ from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, 
 from dedup_assets.core.scoring.decisions import BoundDecision, Library, bind, file_version, read_decisions
 from dedup_assets.core.scoring.keepers import protected_levels
 from dedup_assets.core.settings import DUPLICATES_TAG, Thresholds
-from dedup_assets.core.steps.inputs import SCORES_OF_COLLECTION, check_current, check_scored, content_of, scores_version
+from dedup_assets.core.steps.inputs import (
+    SCORES_OF_COLLECTION,
+    check_scored,
+    check_scores_of,
+    content_of,
+    scores_version,
+)
 from dedup_assets.core.steps.record import (
     DUPLICATES,
     EMBEDDINGS,
@@ -59,7 +65,7 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
         with store.reading():
             scored, embedded, scanned, found = done(project, UNIQUENESS_SCORES, EMBEDDINGS, RAW_IMAGES, NEIGHBOURS)
             before = store.step(DUPLICATES)
-        check_current(found, scored)
+        check_scores_of(found, scored)
         settings = {"decisions": str(project.decisions_file), SCORES_OF_COLLECTION: scores_version(scored)}
         decided = file_version(project.decisions_file)
         policy = [project.labels, project.label_overlap, asdict(project.keepers)]

@@ -52,7 +52,7 @@ def check_scored(images: pd.DataFrame, scores: pd.DataFrame) -> None:
         raise DedupError(f"the images changed since they were scored; materialise '{UNIQUENESS_SCORES}' first")
 
 
-def check_current(found: StepRecord, scored: StepRecord) -> None:
+def check_scores_of(found: StepRecord, scored: StepRecord) -> None:
     """Raise DedupError unless the scores were made of the neighbours there are; an older release did not say."""
     now = found.output_version
     if json.loads(scored.settings).get(NEIGHBOURS_OF_SCORES, now) != now:
@@ -62,7 +62,7 @@ def check_current(found: StepRecord, scored: StepRecord) -> None:
 
 
 def scores_version(scored: StepRecord) -> str:
-    """Changes with the scores, and with the thresholds that made them."""
+    """Changes with the scores, and with the neighbours, thresholds and keeper order that made them."""
     return version_of(scored.output_version, scored.settings)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from dedup_assets.core.detection.comparing import Comparer, comparison_version
 from dedup_assets.core.detection.contents import Content, Sketches, ends_of
 from dedup_assets.core.detection.embedders import load_embedder
 from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, Reach, join, nothing_known
-from dedup_assets.core.detection.search import Indices, pair_turns
+from dedup_assets.core.detection.search import pair_turns
 from dedup_assets.core.detection.sifting import Sieve, Turns
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
@@ -152,10 +153,7 @@ def _search(
     """The rows of content_pairs and content_nearest for the contents there are now."""
     ids, engine = contents["content_id"].to_numpy(dtype=object), engine_of(project, run, NEIGHBOURS)
     vectors = stored_vectors(project, embedder, contents)
-
-    def turns(first: Indices, second: Indices) -> tuple[Indices, Indices]:
-        return pair_turns(vectors, first, second, embedder.turns)
-
+    turns = partial(pair_turns, vectors, embedder.turns)
     sieve = Sieve(
         lambda rows: _content_list(project, contents.iloc[rows]),
         turns,

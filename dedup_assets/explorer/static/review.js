@@ -56,8 +56,9 @@ async function open(at) {
   const id = groups[at][0];
   stage.setAttribute("aria-busy", "true");
   const found = await detail(id).catch((error) => say(error.message, true));
+  if (groups[place]?.[0] !== id) return; // another one is being opened
   stage.removeAttribute("aria-busy");
-  if (!found || groups[place]?.[0] !== id) return;
+  if (!found) return;
   group = found;
   keeper = null;
   framed = firstWaiting();
@@ -96,6 +97,7 @@ function step(by) {
 function finish() {
   group = null;
   place = -1;
+  stage.removeAttribute("aria-busy");
   const sentence = groups.length ? "Every group is decided. Apply the decisions to change the dataset." : "There are no near duplicates at these thresholds.";
   stage.replaceChildren(h("div", { class: "finished" }, h("h2", {}, groups.length ? "All done" : "Nothing to review"), h("p", {}, sentence), h("a", { class: "button", href: "/grid?min=0&max=0.05" }, "See them in the grid")));
   $("[data-members]").replaceChildren();
