@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -30,29 +31,47 @@ for command in COMMANDS:
     cli.add_command(command)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The entry point: 0 done, 1 one clear line, 2 usage."""
     gc.set_threshold(_COLLECT_AFTER)
-    atexit.register(_end_quietly)
+    _leave(_exit_code())
+
+
+def _exit_code() -> int:
+    """Of the command asked for, which is carried out."""
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.Abort:
         click.echo("stopped; what was finished is kept, run again to go on", err=True)
-        sys.exit(130)
+        return 130
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except DedupError as error:
         click.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
-        sys.exit(1)
+        return 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return _unread()
+    return 0
 
 
-def _end_quietly() -> None:
-    """Where torch was loaded, DuckDB lists dozens of things that Python never frees, when all is said and done."""
+def _leave(code: int) -> NoReturn:
+    """End the process without freeing, object by object, all that was imported: as long as a command itself may take.
+
+    Nor does DuckDB, where torch was loaded, then list what Python never frees.
+    """
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _unread()
     sys.stderr.flush()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    os._exit(code)
+
+
+def _unread() -> int:
+    """Nobody reads what is printed, and nothing more is."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
