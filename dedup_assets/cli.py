@@ -32,13 +32,13 @@ for command in COMMANDS:
 
 
 def main() -> NoReturn:
-    """The entry point: 0 done, 1 one clear line, 2 usage."""
+    """The entry point."""
     gc.set_threshold(_COLLECT_AFTER)
-    _leave(_exit_code())
+    _leave(exit_code())
 
 
-def _exit_code() -> int:
-    """Of the command asked for, which is carried out."""
+def exit_code() -> int:
+    """Of the command asked for, which is carried out: 0 done, 1 one clear line, 2 usage."""
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from dedup_assets.cli import cli, main
+from dedup_assets.cli import cli, exit_code
 from dedup_assets.demo import make_demo_images
 from dedup_assets_tests.pictures import photo, put
 
@@ -40,7 +40,7 @@ def call(*arguments):
     @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
     def entry(rest):
         sys.argv = ["dedup-assets", *rest]
-        main()
+        sys.exit(exit_code())
 
     before = sys.argv
     try:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup_assets.core.detection import neighbours, products, search
+from dedup_assets.core.detection.abridged import Abridged
 from dedup_assets.core.detection.base import Calibration
 from dedup_assets.core.detection.neighbours import Known, Reach, join, nearest_among, pair_distances, quantise
 from dedup_assets.core.errors import SettingsError
@@ -239,9 +240,10 @@ def test_products_are_exact_whatever_multiplies(dimension, monkeypatch):
     truth = one.astype(np.int64) @ other.astype(np.int64).T
     for multiply in (products.floats(dimension), products.INTEGERS, products.on_device("cpu", dimension)):
         assert (multiply(one, other) == truth).all()
-        many = np.tile(one, (30, 1))
-        peaks = multiply.peaks(multiply.prepared(many), multiply.prepared(other))
-        assert (peaks == np.tile(truth.max(axis=1), 30)).all()
+        many, wide = np.tile(one, (30, 1)), np.tile(other, (8, 1))[:300]
+        peaks = multiply.peaks(multiply.prepared(many), multiply.prepared(wide))
+        parts = np.split(np.tile(truth, (30, 8))[:, :300], range(multiply.part, 300, multiply.part), axis=1)
+        assert (peaks == [part.max(axis=1) for part in parts]).all()
     assert (products.floats(dimension)(one[:1] * 0 + 127, one[:1] * 0 + 127) == dimension * 127**2).all()
 
 
@@ -253,6 +255,37 @@ def test_products_are_exact_whatever_multiplies(dimension, monkeypatch):
 def test_every_way_to_multiply_gives_the_same_join(multiply, monkeypatch, small_blocks):
     monkeypatch.setattr(search, "multiplier", lambda *_: multiply)
     check_join(vectors(300, views=3), Calibration(), 0.12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 9), st.integers(1, 80), st.floats(0, 4))
+def test_abridged_vectors_have_products_no_smaller(seed, count, dimension, falling):
+    rng = np.random.default_rng(seed)
+    size = np.arange(1, dimension + 1) ** -falling
+    stored = np.rint(127 * size * rng.choice([-1, 0, 1, *rng.uniform(-1, 1, 9)], (count, dimension))).astype(np.int8)
+    others = rng.integers(-127, 128, (7, dimension)).astype(np.int8)
+    others[0] = 127
+    short = Abridged(stored)
+    for one, other in ((stored, others), (others, others)):
+        truth = one.astype(np.int64) @ other.astype(np.int64).T
+        assert (short(one).astype(np.int64) @ short(other).astype(np.int64).T >= truth).all()
+        multiply = products.floats(dimension)
+        assert (multiply(short(one), short(other)) >= truth).all()
+
+
+def test_vectors_are_abridged_where_few_entries_matter():
+    few, stored = (vectors(300, dimension=dimension)[:, 0] for dimension in (6, 64))
+    assert Abridged(few)(few) is few
+    stored[:, 10:] //= 20
+    assert Abridged(stored)(stored).shape[1] < 12
+
+
+def test_a_join_of_abridged_vectors_finds_what_comparing_every_pair_finds(monkeypatch, small_blocks):
+    monkeypatch.setattr(search, "multiplier", lambda *_: products.FLOAT32)
+    stored = vectors(400, views=3, dimension=40)
+    stored[..., 8:] //= 5
+    assert Abridged(stored[:, 0])(stored[:, 0]).shape[1] < 40
+    assert len(check_join(stored, Calibration(), 0.12).first) > 100
 
 
 def cuda_on_the_processor(monkeypatch):

@@ -21,6 +21,8 @@ DEVICES = (AUTO, CPU, CUDA)
 
 TILE_ROWS, TILE_COLUMNS = 2048, 512  # whose products stay near a core; few columns in order are of nearly one norm
 
+_FLOAT_ROWS = 512  # at a time as floats, column by column: then the largest of a part cost next to nothing
+_FLOAT_PART = 128
 _DEVICE_ROWS = 8192  # at a time on a device, whose memory all threads share: 32 MB of products
 _FLOAT32_HOLDS = 2**24
 _WORTH_LOADING_TORCH = 1e11  # multiplications; below, importing it takes longer than it saves
@@ -29,12 +31,18 @@ _PROBE = 512
 
 @dataclass(frozen=True, slots=True)
 class Multiplier:
-    """`product` of two `prepared` arrays, (m, d) and (n, d), is (m, n) whole numbers; `peaks`, (m,), the largest of
-    each row without holding the others."""
+    """`product` of two `prepared` arrays, (m, d) and (n, d), is (m, n) whole numbers; `peaks`, (parts, m), the largest
+    of each row in each `part` columns, without holding the others.
 
-    prepared: Callable[[Int8], Prepared]
+    `wide`: whether numbers may be larger than int8 holds, as long as the squares of a row add up to no more than those
+    of the largest int8 vector with two more entries.
+    """
+
+    prepared: Callable[[NDArray[np.integer[Any]]], Prepared]
     product: Callable[[Prepared, Prepared], Products]
     peaks: Callable[[Prepared, Prepared], Products]
+    part: int = TILE_COLUMNS
+    wide: bool = True
 
     def __call__(self, rows: Int8, columns: Int8) -> Products:
         """The product of (m, d) and (n, d) int8."""
@@ -62,7 +70,7 @@ def multiplier(dimension: int, multiplications: float, device: str = AUTO) -> Mu
 
 def floats(dimension: int) -> Multiplier:
     """Products of whole numbers in floats wide enough that every sum is exact, in any order of summation."""
-    return FLOAT32 if dimension * 127**2 <= _FLOAT32_HOLDS else FLOAT64
+    return FLOAT32 if (dimension + 2) * 127**2 <= _FLOAT32_HOLDS else FLOAT64
 
 
 def on_device(device: str, dimension: int) -> Multiplier:
@@ -71,7 +79,7 @@ def on_device(device: str, dimension: int) -> Multiplier:
 
     wide = torch.float32 if floats(dimension) is FLOAT32 else torch.float64
 
-    def prepared(vectors: Int8) -> Prepared:
+    def prepared(vectors: NDArray[np.integer[Any]]) -> Prepared:
         return _tensor(vectors).to(device).to(wide)
 
     def product(rows: Prepared, columns: Prepared) -> Products:
@@ -79,9 +87,8 @@ def on_device(device: str, dimension: int) -> Multiplier:
 
     def peaks(rows: Prepared, columns: Prepared) -> Products:
         across = columns.T
-        return np.asarray(
-            torch.cat([(part @ across).amax(1) for part in torch.split(rows, _DEVICE_ROWS)]).cpu().numpy()
-        )
+        highest = [(some @ across).amax(1) for some in torch.split(rows, _DEVICE_ROWS)]
+        return np.asarray(torch.cat(highest).cpu().numpy())[None]
 
     return Multiplier(prepared, product, peaks)
 
@@ -91,11 +98,14 @@ def _of_floats(rows: Prepared, columns: Prepared) -> Products:
 
 
 def _peaks_of_floats(rows: Prepared, columns: Prepared) -> Products:
-    peaks = np.empty(len(rows), rows.dtype)
-    room = np.empty((TILE_ROWS, len(columns)), rows.dtype)
-    for start in range(0, len(rows), TILE_ROWS):
-        part = rows[start : start + TILE_ROWS]
-        np.matmul(part, columns.T, out=room[: len(part)]).max(axis=1, out=peaks[start : start + TILE_ROWS])
+    peaks = np.empty((-(-len(columns) // _FLOAT_PART), len(rows)), rows.dtype)
+    room = np.empty(len(columns) * _FLOAT_ROWS, rows.dtype)
+    for start in range(0, len(rows), _FLOAT_ROWS):
+        some = rows[start : start + _FLOAT_ROWS]
+        products = np.matmul(columns, some.T, out=room[: len(columns) * len(some)].reshape(len(columns), -1))
+        for part, highest in enumerate(peaks):
+            lines = products[part * _FLOAT_PART : (part + 1) * _FLOAT_PART]
+            np.maximum.reduce(lines, axis=0, out=highest[start : start + _FLOAT_ROWS])
     return peaks
 
 
@@ -110,25 +120,25 @@ def _of_integers(rows: Prepared, columns: Prepared) -> Products:
 def _peaks_of_integers(rows: Prepared, columns: Prepared) -> Products:
     import torch
 
-    peaks = np.empty(len(rows), np.int32)
+    peaks = np.empty((1, len(rows)), np.int32)
     room = torch.from_numpy(np.empty((TILE_ROWS, len(columns)), np.int32))
     across = columns.T
-    for part, highest in zip(
-        torch.split(rows, TILE_ROWS), torch.split(torch.from_numpy(peaks), TILE_ROWS), strict=True
+    for some, highest in zip(
+        torch.split(rows, TILE_ROWS), torch.split(torch.from_numpy(peaks[0]), TILE_ROWS), strict=True
     ):
-        torch.amax(torch._int_mm(part, across, out=room[: part.shape[0]]), 1, out=highest)
+        torch.amax(torch._int_mm(some, across, out=room[: some.shape[0]]), 1, out=highest)
     return peaks
 
 
-def _tensor(vectors: Int8) -> Prepared:
+def _tensor(vectors: NDArray[np.integer[Any]]) -> Prepared:
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(vectors))
 
 
-FLOAT32 = Multiplier(lambda vectors: vectors.astype(np.float32), _of_floats, _peaks_of_floats)
-FLOAT64 = Multiplier(lambda vectors: vectors.astype(np.float64), _of_floats, _peaks_of_floats)
-INTEGERS = Multiplier(_tensor, _of_integers, _peaks_of_integers)  # the processor's int8 instructions, through torch
+FLOAT32 = Multiplier(lambda vectors: vectors.astype(np.float32), _of_floats, _peaks_of_floats, _FLOAT_PART)
+FLOAT64 = Multiplier(lambda vectors: vectors.astype(np.float64), _of_floats, _peaks_of_floats, _FLOAT_PART)
+INTEGERS = Multiplier(_tensor, _of_integers, _peaks_of_integers, wide=False)  # the processor's, through torch
 
 
 @lru_cache

@@ -12,8 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from dedup_assets.core.detection.abridged import Abridged
 from dedup_assets.core.detection.base import Calibration
-from dedup_assets.core.detection.products import AUTO, TILE_COLUMNS, TILE_ROWS, Int8, Multiplier, Products, multiplier
+from dedup_assets.core.detection.products import (
+    AUTO,
+    TILE_COLUMNS,
+    TILE_ROWS,
+    Int8,
+    Multiplier,
+    Products,
+    multiplier,
+)
 
 Indices = NDArray[np.int64]
 Distances = NDArray[np.float64]
@@ -108,21 +117,20 @@ class ViewSearch:
         calibration, limit = self.reach.calibration, self.reach.view_limit
         least = _Least(calibration.cosine(limit / calibration.view_factor), np.sqrt(squares), norms)
         multiply = self._multiply()
-        prepared = multiply.prepared(queries)
+        abridged = Abridged(self.full) if multiply.wide else lambda vectors: vectors
+        short = multiply.prepared(abridged(queries))
         found = [(rows[:0], rows[:0], np.empty(0, np.bool_))]
         for tile in _tiles(norms):
-            columns = multiply.prepared(self.full[tile])
             bars = least(tile)
-            hit = np.flatnonzero(multiply.peaks(prepared, columns) >= bars)
             near = []
-            for start in range(0, len(hit), TILE_ROWS):
-                part = hit[start : start + TILE_ROWS]
-                products = multiply.product(multiply.prepared(queries[part]), columns)
-                row, column = _true_at(products >= bars[part, None].astype(products.dtype))
-                cosine = exact_cosine(products[row, column], squares[part[row]], self._squares[tile][column])
+            peaks = multiply.peaks(short, multiply.prepared(abridged(self.full[tile])))
+            for hit, part in _hopeful(peaks, bars, tile, multiply.part):
+                products = multiply(queries[hit], self.full[part])
+                row, column = _true_at(products >= bars[hit, None].astype(products.dtype))
+                cosine = exact_cosine(products[row, column], squares[hit[row]], self._squares[part][column])
                 distance = calibration.distance(cosine) * calibration.view_factor
                 inside = distance <= limit + _SLACK
-                one, other = rows[part[row[inside]]], self.columns[tile][column[inside]]
+                one, other = rows[hit[row[inside]]], self.columns[part][column[inside]]
                 near.append((np.minimum(one, other), np.maximum(one, other), distance[inside] > limit - _SLACK))
             if near:
                 found.append(_each_once(*(np.concatenate(part) for part in zip(*near, strict=True))))
@@ -189,7 +197,7 @@ class FrameSearch:
         barred_row, barred_column = self._barred(rows)
         for tile in _tiles(self._norms):
             columns = multiply.prepared(self._sorted[tile])
-            hopeful = np.flatnonzero(multiply.peaks(queries, columns) >= least(tile))
+            hopeful = np.flatnonzero(multiply.peaks(queries, columns).max(axis=0) >= least(tile))
             here = slice(*np.searchsorted(barred_column, (tile.start, tile.stop)))
             barred = barred_row[here], barred_column[here] - tile.start
             for start in range(0, len(hopeful), TILE_ROWS):
@@ -274,6 +282,17 @@ def _tiles(norms: Distances) -> Iterator[slice]:
     step = min(max(len(norms) // 8, 128), TILE_COLUMNS)
     for start in range(0, len(norms), step):
         yield slice(start, min(start + step, len(norms)))
+
+
+def _hopeful(peaks: Products, bars: NDArray[np.int32], tile: slice, width: int) -> Iterator[tuple[Indices, slice]]:
+    """Rows, at most TILE_ROWS at a time, and a part of the tile's columns in which some product may come to their bar.
+
+    `peaks`: (parts, m), each of `width` columns; see `Multiplier`.
+    """
+    for start, highest in zip(range(tile.start, tile.stop, width), peaks, strict=True):
+        hit, part = np.flatnonzero(highest >= bars), slice(start, min(start + width, tile.stop))
+        for first in range(0, len(hit), TILE_ROWS):
+            yield hit[first : first + TILE_ROWS], part
 
 
 def _each_once(first: Indices, second: Indices, doubt: NDArray[np.bool_]) -> tuple[Indices, Indices, NDArray[np.bool_]]:
