@@ -6,8 +6,10 @@ from numpy.typing import NDArray
 _PLAIN = 20  # grey levels; a line whose middle nine tenths stay within is a border
 _LEAST_INSIDE = 7 / 24  # share of a side that must be left between borders
 
-Light = NDArray[np.integer]
+Light = NDArray[np.generic]  # whole grey levels
 Box = tuple[float, float, float, float]
+
+EVERYTHING: Box = (0, 1, 0, 1)
 
 
 def plain(lines: Light) -> NDArray[np.bool_]:

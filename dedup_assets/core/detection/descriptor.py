@@ -6,6 +6,7 @@ operations that IEEE 754 rounds one way only. So a picture's vectors are the sam
 
 import hashlib
 import math
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,20 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.base import DEFAULT_EMBEDDER, TURNED_EMBEDDER, Calibration
-from dedup_assets.core.detection.borders import inside_borders, plain
+from dedup_assets.core.detection.borders import EVERYTHING, Box, inside_borders, plain
 from dedup_assets.core.detection.pooling import CELL, Span, cell_weights
 from dedup_assets.core.images import SKETCH_SIZE
 
 Pictures = NDArray[np.uint8]
 Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
 
-# Crops of one side, 0..1: all of it, the first or last nine or eight tenths, the middle.
-_SPANS: tuple[Span, ...] = ((0, 1), (0, 0.9), (0.1, 1), (0, 0.8), (0.2, 1), (0.075, 0.925))
+# Crops of one side, 0..1, whose views combine: all of it, the first or last nine or eight tenths, the middle.
+_SPANS: tuple[tuple[Span, ...], ...] = (((0, 1),), ((0, 0.9), (0.1, 1)), ((0, 0.8), (0.2, 1)), ((0.075, 0.925),))
 
 
 class _View(NamedTuple):
-    """A part of a picture, as indices into _SPANS, turned by quarters and then mirrored."""
+    """A part of a picture, by which of _SPANS and which two of these, turned by quarters and then mirrored."""
 
+    spans: int = 0
     rows: int = 0
     columns: int = 0
     mirrored: bool = False
@@ -36,10 +39,8 @@ class _View(NamedTuple):
 _FULL = (_View(),)
 _VIEWS = (
     *_FULL,
-    *(_View(rows, columns) for rows in (1, 2) for columns in (1, 2)),
-    *(_View(rows, columns) for rows in (3, 4) for columns in (3, 4)),
-    _View(0, 0, mirrored=True),
-    _View(5, 5, mirrored=True),
+    *(_View(spans, rows, columns) for spans in (1, 2) for rows in (0, 1) for columns in (0, 1)),
+    *(_View(spans, mirrored=True) for spans in (0, 3)),
 )
 _TURNED = (  # the other picture, turned by one, is the same as this one by three
     *(_View(turns=turns) for turns in (1, 2)),
@@ -48,6 +49,7 @@ _TURNED = (  # the other picture, turned by one, is the same as this one by thre
 
 _GRID = 16  # cells a side for light
 _COLOUR_GRID = 8  # cells a side for colour
+_GRIDS = (_GRID, _COLOUR_GRID, _COLOUR_GRID)
 _REACH = 2  # cells to each side that local contrast is measured against
 FEATURES = 2 * _GRID**2 + 2 * _COLOUR_GRID**2
 
@@ -102,11 +104,20 @@ class ThumbnailEmbedder:
         The last 12 entries hold the mean colour of a picture that shows nothing else, and are next to 0 otherwise.
         """
         vectors = np.empty((len(pictures), self.views, self.dimension), np.float32)
+        boxes: dict[int, Box] = {}
         for start in range(0, len(pictures), _CHUNK):
-            seen = _look(pictures[start : start + _CHUNK], self._views)
-            projected = np.rint((_features(seen) @ self._projection - self._offset) / 4096)
-            vectors[start : start + _CHUNK] = _with_colour(_unit(projected), seen).reshape(-1, *vectors.shape[1:])
+            planes, here = _planes(pictures[start : start + _CHUNK]), vectors[start : start + _CHUNK]
+            here[:, :-1] = self._vectors(_look(planes, self._views)).reshape(len(here), -1, self.dimension)
+            here[:, -1] = here[:, 0]
+            boxes.update({start + place: box for place, box in _borders(planes).items()})
+        for start in range(0, len(boxes), _CHUNK * self.views):
+            part = dict(islice(boxes.items(), start, start + _CHUNK * self.views))
+            vectors[list(part), -1] = self._vectors(_look_inside(_planes(pictures[list(part)]), list(part.values())))
         return vectors
+
+    def _vectors(self, seen: "_Seen") -> Float:
+        projected = np.rint((_features(seen) @ self._projection - self._offset) / 4096)
+        return _with_colour(_unit(projected), seen)
 
 
 def features(pictures: Pictures) -> Float:
@@ -116,13 +127,21 @@ def features(pictures: Pictures) -> Float:
     contrast in the same cells; colour differences in 8 x 8 cells, at half weight.
     """
     parts = (pictures[start : start + _CHUNK] for start in range(0, len(pictures), _CHUNK))
-    return np.concatenate([_features(_look(part, _FULL, trimmed=False)) for part in parts])
+    return np.concatenate([_features(_look(_planes(part), _FULL)) for part in parts])
 
 
 def save_weights(path: Path, mean: Float, projection: Float) -> None:
     """Write the mean (f,) and projection (f, d) of features as the integers `ThumbnailEmbedder` reads."""
     scaled = np.rint(projection * (32000 / np.abs(projection).max()))
     np.savez_compressed(path, mean=np.rint(mean).astype(np.int16), projection=scaled.astype(np.int16))
+
+
+class _Planes(NamedTuple):
+    """Light, blue minus light and red minus light of some pictures, in whole grey levels: (48 rows, n, 48 columns)."""
+
+    light: Float32
+    blue: Float32
+    red: Float32
 
 
 class _Seen(NamedTuple):
@@ -132,47 +151,57 @@ class _Seen(NamedTuple):
     colour: Float  # (v, 128), blue minus light then red minus light
 
 
-def _look(pictures: Pictures, views: tuple[_View, ...], trimmed: bool = True) -> _Seen:
-    """The views of each picture; when `trimmed`, the frame without its plain borders comes last."""
-    red, green, blue = (pictures[..., channel].astype(np.int32) for channel in range(3))
+def _planes(pictures: Pictures) -> _Planes:
+    red, green, blue = (pictures[..., channel].swapaxes(0, 1).astype(np.int32) for channel in range(3))
     light = (77 * red + 150 * green + 29 * blue + 128) >> 8
-    boxes = _trimmed(light) if trimmed else []
-    looks = [
-        _pool(plane.astype(np.float32), views, boxes, cells)
-        for plane, cells in ((light, _GRID), (blue - light, _COLOUR_GRID), (red - light, _COLOUR_GRID))
-    ]
+    return _Planes(*(np.ascontiguousarray(plane, np.float32) for plane in (light, blue - light, red - light)))
+
+
+def _look(planes: _Planes, views: tuple[_View, ...]) -> _Seen:
+    """The views of each picture."""
+    return _seen([_pool(plane, views, cells) for plane, cells in zip(planes, _GRIDS, strict=True)])
+
+
+def _look_inside(planes: _Planes, boxes: list[Box]) -> _Seen:
+    """One view of each picture: what is in its box."""
+    return _seen([_pool_inside(plane, boxes, cells) for plane, cells in zip(planes, _GRIDS, strict=True)])
+
+
+def _seen(looks: list[Float]) -> _Seen:
     return _Seen(looks[0], np.concatenate([look.reshape(len(look), -1) for look in looks[1:]], axis=1))
 
 
-def _pool(planes: NDArray[np.float32], seen: tuple[_View, ...], boxes: list[tuple[Span, Span]], cells: int) -> Float:
-    """(n, 48, 48) -> (n * views, cells, cells): those named and, last, the box of each picture where boxes are given.
+def _pool(plane: Float32, views: tuple[_View, ...], cells: int) -> Float:
+    """(48, n, 48) -> (n * views, cells, cells).
 
     float32 is exact here: 255 levels x 64 x 64 parts stay under 2 ** 24.
     """
-    count = len(planes)
-    weights = np.concatenate([cell_weights(span, cells) for span in _SPANS])
-    across = (planes.reshape(-1, SKETCH_SIZE) @ weights.T).reshape(count, SKETCH_SIZE, -1)
-    crops = (weights @ across).reshape(count, len(_SPANS), cells, len(_SPANS), cells)
-    views = np.empty((count, len(seen) + bool(boxes), cells, cells))
-    for place, view in enumerate(seen):
-        crop = np.rot90(crops[:, view.rows, :, view.columns], view.turns, axes=(1, 2))
-        views[:, place] = crop[..., ::-1] if view.mirrored else crop
-    if boxes:
-        down = np.stack([cell_weights(rows, cells) for rows, _ in boxes])
-        along = np.stack([cell_weights(columns, cells).T for _, columns in boxes])
-        views[:, -1] = down @ planes @ along
-    return views.reshape(-1, cells, cells)
+    count = plane.shape[1]
+    pooled = np.empty((count, len(views), cells, cells))
+    for number, spans in enumerate(_SPANS):
+        weights = np.concatenate([cell_weights(span, cells) for span in spans])
+        across = (plane.reshape(-1, SKETCH_SIZE) @ weights.T).reshape(SKETCH_SIZE, -1)
+        crops = (weights @ across).reshape(len(spans), cells, count, len(spans), cells)
+        for place, view in enumerate(views):
+            if view.spans == number:
+                crop = np.rot90(crops[view.rows, :, :, view.columns], view.turns, axes=(0, 2))
+                pooled[:, place] = (crop[..., ::-1] if view.mirrored else crop).swapaxes(0, 1)
+    return pooled.reshape(-1, cells, cells)
 
 
-def _trimmed(light: NDArray[np.int32]) -> list[tuple[Span, Span]]:
-    """Rows and columns of each picture within its plain borders: letterboxes, frames, margins with or without text."""
-    whole = (_SPANS[0], _SPANS[0])
-    boxes = [whole] * len(light)
+def _pool_inside(plane: Float32, boxes: list[Box], cells: int) -> Float:
+    """(48, n, 48) -> (n, cells, cells)."""
+    down = np.stack([cell_weights((top, bottom), cells) for top, bottom, _, _ in boxes])
+    along = np.stack([cell_weights((left, right), cells).T for _, _, left, right in boxes])
+    return np.asarray(down @ plane.swapaxes(0, 1) @ along, np.float64)
+
+
+def _borders(planes: _Planes) -> dict[int, Box]:
+    """What plain borders leave, of each picture that has any: letterboxes, frames, margins with or without text."""
+    light = planes.light.swapaxes(0, 1)
     sides = np.stack([light[:, 0], light[:, -1], light[:, :, 0], light[:, :, -1]], axis=1)
-    for place in np.flatnonzero(plain(sides).any(axis=1)).tolist():
-        top, bottom, left, right = inside_borders(light[place])
-        boxes[place] = (top, bottom), (left, right)
-    return boxes
+    boxes = {place: inside_borders(light[place]) for place in np.flatnonzero(plain(sides).any(axis=1)).tolist()}
+    return {place: box for place, box in boxes.items() if box != EVERYTHING}
 
 
 def _features(seen: _Seen) -> Float:
