@@ -7,8 +7,8 @@ from PIL import Image, ImageOps
 from skimage import data
 
 from dedup_assets.core.calibration.edits import EDITS, plant
+from dedup_assets.core.detection.cosines import pair_distances, quantise
 from dedup_assets.core.detection.descriptor import FEATURES, ThumbnailEmbedder, features, save_weights
-from dedup_assets.core.detection.neighbours import pair_distances, quantise
 from dedup_assets.core.images import SKETCH_SIZE, squash
 
 

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup_assets.core.detection import neighbours, products, search
-from dedup_assets.core.detection.abridged import Abridged
 from dedup_assets.core.detection.base import Calibration
-from dedup_assets.core.detection.neighbours import Known, Reach, join, nearest_among, pair_distances, quantise
+from dedup_assets.core.detection.bounds import Abridged
+from dedup_assets.core.detection.cosines import pair_distances, quantise
+from dedup_assets.core.detection.neighbours import Known, join, nearest_among
+from dedup_assets.core.detection.search import Reach
 from dedup_assets.core.errors import SettingsError
 
 BENT = Calibration((0.0, 0.1, 1.0), (0.0, 0.5, 1.0), view_factor=1.25)

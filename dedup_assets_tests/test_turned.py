@@ -6,9 +6,8 @@ from PIL import Image, ImageOps
 from skimage import data
 
 from dedup_assets.core.detection.contents import Content, Sketches, ends_of
+from dedup_assets.core.detection.cosines import pair_distances, pair_turns, quantise
 from dedup_assets.core.detection.descriptor import ThumbnailEmbedder
-from dedup_assets.core.detection.neighbours import pair_distances, quantise
-from dedup_assets.core.detection.search import pair_turns
 from dedup_assets.core.images import SKETCH_SIZE, read_picture
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.arrays import ArrayShelf

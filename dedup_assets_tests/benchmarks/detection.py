@@ -22,11 +22,12 @@ from PIL import Image
 
 from dedup_assets.core.calibration.edits import EDITS, Edit, plant
 from dedup_assets.core.detection import agreement, fullsize
+from dedup_assets.core.detection.cosines import Indices, pair_distances, quantise
 from dedup_assets.core.detection.descriptor import ThumbnailEmbedder
 from dedup_assets.core.detection.judging import Judge, distances_of
-from dedup_assets.core.detection.neighbours import Reach, join, pair_distances, quantise
+from dedup_assets.core.detection.neighbours import join
 from dedup_assets.core.detection.outlines import outline
-from dedup_assets.core.detection.search import Indices
+from dedup_assets.core.detection.search import Reach
 from dedup_assets.core.images import read_full, read_image
 from dedup_assets_tests.benchmarks import peers, same_picture
 

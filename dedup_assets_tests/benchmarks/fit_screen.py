@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup_assets.core.calibration.edits import EDITS
+from dedup_assets.core.detection.cosines import Indices, pair_distances
 from dedup_assets.core.detection.evidence import EVIDENCE, evidence
 from dedup_assets.core.detection.glancing import glance
 from dedup_assets.core.detection.outlines import outline
-from dedup_assets.core.detection.search import Indices, pair_distances
 from dedup_assets_tests.benchmarks.detection import Detector, images_in, kept_aside, planted
 from dedup_assets_tests.benchmarks.fit_descriptor import pictures
 from dedup_assets_tests.benchmarks.network import Layers, fit_network

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.base import Calibration
-from dedup_assets.core.detection.neighbours import Join, Known, Reach, join, quantise
+from dedup_assets.core.detection.cosines import quantise
+from dedup_assets.core.detection.neighbours import Join, Known, join
+from dedup_assets.core.detection.search import Reach
 from dedup_assets.core.engines.local import LocalEngine
 
 REACH = Reach(Calibration(), 0.105)  # how far the default embedder offers candidates

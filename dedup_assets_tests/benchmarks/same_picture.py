@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from dedup_assets.core.detection import fullsize
+from dedup_assets.core.detection.cosines import pair_distances, quantise
 from dedup_assets.core.detection.descriptor import ThumbnailEmbedder
-from dedup_assets.core.detection.neighbours import pair_distances, quantise
 from dedup_assets.core.images import expand, read_image, squash, upright
 
 SAME = 1e-4

@@ -11,7 +11,7 @@ from dedup_assets.core.calibration.edits import EDITS, TURNS, Edit
 from dedup_assets.core.calibration.planting import Bench, DifferentPairs, Photo, choose_photos
 from dedup_assets.core.calibration.suggestion import Suggestion, suggest
 from dedup_assets.core.detection.base import Embedder
-from dedup_assets.core.detection.search import Distances
+from dedup_assets.core.detection.cosines import Distances
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD

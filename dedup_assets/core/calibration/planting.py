@@ -16,9 +16,8 @@ from dedup_assets.core.calibration.edits import Edit, plant
 from dedup_assets.core.detection.base import Calibration, Embedder
 from dedup_assets.core.detection.comparing import Comparer
 from dedup_assets.core.detection.contents import Content, Sketches, ends_of
-from dedup_assets.core.detection.neighbours import quantise
+from dedup_assets.core.detection.cosines import Distances, Indices, pair_distances, pair_turns, quantise
 from dedup_assets.core.detection.products import Int8
-from dedup_assets.core.detection.search import Distances, Indices, pair_distances, pair_turns
 from dedup_assets.core.detection.sifting import Sieve
 from dedup_assets.core.engines.local import LocalEngine
 from dedup_assets.core.errors import SourceError

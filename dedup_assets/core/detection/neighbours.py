@@ -11,20 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup_assets.core.detection.cosines import Distances, Indices, exact_cosine, pair_distances, squares_of
 from dedup_assets.core.detection.products import AUTO, Int8
-from dedup_assets.core.detection.search import (
-    Distances,
-    FrameSearch,
-    Indices,
-    Reach,
-    ViewSearch,
-    exact_cosine,
-    pair_distances,
-    squares_of,
-    view_strips,
-)
-
-__all__ = ["Int8", "Join", "Known", "Reach", "join", "nearest_among", "pair_distances", "quantise"]
+from dedup_assets.core.detection.search import FrameSearch, Reach, ViewSearch, view_strips
 
 Progress = Callable[[int, int], None]
 Each = Callable[[Any, Sequence[Any]], Iterator[Any]]
@@ -65,12 +54,6 @@ class Known:
     first: Indices
     second: Indices
     nearest: Indices
-
-
-def quantise(vectors: NDArray[np.float32]) -> Int8:
-    """Unit vectors (..., d) as int8, each scaled so that its largest entry is 127."""
-    largest = np.abs(vectors).max(axis=-1, keepdims=True)
-    return np.asarray(np.rint(vectors * (127.0 / np.maximum(largest, 1e-12))), np.int8)
 
 
 def join(

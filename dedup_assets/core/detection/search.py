@@ -5,15 +5,16 @@ are taken in the order of their norms: within a tile these hardly differ, so one
 in the tile can matter to it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from dedup_assets.core.detection.abridged import Abridged
 from dedup_assets.core.detection.base import Calibration
+from dedup_assets.core.detection.bounds import NONE, SLACK, Abridged, Least, span, whole
+from dedup_assets.core.detection.cosines import Distances, Indices, exact_cosine, squares_of
 from dedup_assets.core.detection.products import (
     AUTO,
     TILE_COLUMNS,
@@ -24,17 +25,11 @@ from dedup_assets.core.detection.products import (
     multiplier,
 )
 
-Indices = NDArray[np.int64]
-Distances = NDArray[np.float64]
 Strip = tuple[int, int]
 
 STRIP = 2 * TILE_ROWS  # rows that one call looks at; up to four times as many where there are enough
 _MANY = 16  # strips; where there were more, they are made longer
 _STRIP_BYTES = 64 << 20  # of a strip's vectors as floats
-_DECIDED = 2048  # pairs decided at a time
-_NONE = np.iinfo(np.int32).min  # a product that counts for nothing
-_NEARLY = 1.01  # norms this close are as good as one
-_SLACK = 1e-9  # of a cosine; more than the bounds here are off
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ class ViewSearch:
         rows, queries = strip.views()
         squares, norms = squares_of(queries), np.sqrt(self._squares)
         calibration, limit = self.reach.calibration, self.reach.view_limit
-        least = _Least(calibration.cosine(limit / calibration.view_factor), np.sqrt(squares), norms)
+        least = Least(calibration.cosine(limit / calibration.view_factor), np.sqrt(squares), norms)
         multiply = self._multiply()
         abridged = Abridged(self.full) if multiply.wide else lambda vectors: vectors
         short = multiply.prepared(abridged(queries))
@@ -129,9 +124,9 @@ class ViewSearch:
                 row, column = _true_at(products >= bars[hit, None].astype(products.dtype))
                 cosine = exact_cosine(products[row, column], squares[hit[row]], self._squares[part][column])
                 distance = calibration.distance(cosine) * calibration.view_factor
-                inside = distance <= limit + _SLACK
+                inside = distance <= limit + SLACK
                 one, other = rows[hit[row[inside]]], self.columns[part][column[inside]]
-                near.append((np.minimum(one, other), np.maximum(one, other), distance[inside] > limit - _SLACK))
+                near.append((np.minimum(one, other), np.maximum(one, other), distance[inside] > limit - SLACK))
             if near:
                 found.append(_each_once(*(np.concatenate(part) for part in zip(*near, strict=True))))
         first, second, doubt = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -192,7 +187,7 @@ class FrameSearch:
         nearest, cosine = np.full(len(rows), -1, np.int64), np.full(len(rows), -np.inf)
         if self.had is not None:
             cosine = np.nextafter(self.had[rows], -np.inf)  # what is as near counts, for it may be the lower row
-        least = _Least(cosine, np.sqrt(self._squares[rows]), self._norms)  # what is within reach is nearer than that
+        least = Least(cosine, np.sqrt(self._squares[rows]), self._norms)  # what is within reach is nearer than that
         pairs = [(rows[:0], rows[:0], cosine[:0])]
         barred_row, barred_column = self._barred(rows)
         for tile in _tiles(self._norms):
@@ -224,13 +219,13 @@ class FrameSearch:
         self, reach: Reach, products: Products, tile: slice, rows: Indices
     ) -> tuple[Indices, Indices, Distances]:
         """Rows, columns and cosines of what is within reach: it is taken out of the products."""
-        bars = _Least(reach.full_cosine, np.sqrt(self._squares[rows]), self._norms)(tile)
+        bars = Least(reach.full_cosine, np.sqrt(self._squares[rows]), self._norms)(tile)
         row, column = _true_at(products >= bars[:, None].astype(products.dtype))
         columns = self.columns[tile][column]
         cosine = exact_cosine(products[row, column], self._squares[rows[row]], self._squares[columns])
         distance = reach.calibration.distance(cosine)
         inside = reach.holds(distance, distance)
-        products[row[inside], column[inside]] = _NONE
+        products[row[inside], column[inside]] = NONE
         return rows[row[inside]], columns[inside], cosine[inside]
 
     def _take_nearest(
@@ -245,9 +240,9 @@ class FrameSearch:
         """Take what is nearer: only products that come as near to the largest of their row as norms in the tile differ
         are worked out."""
         top = products.max(axis=1).astype(np.float64)
-        lowest, highest = _span(self._norms[tile])
-        least = np.maximum(top * np.where(top > 0, lowest / highest, highest / lowest) - 0.5, _NONE / 2)
-        row, column = _true_at(products >= _whole(least, products.dtype)[:, None])
+        lowest, highest = span(self._norms[tile])
+        least = np.maximum(top * np.where(top > 0, lowest / highest, highest / lowest) - 0.5, NONE / 2)
+        row, column = _true_at(products >= whole(least, products.dtype)[:, None])
         columns = self.columns[tile][column]
         values = exact_cosine(products[row, column], self._squares[rows[row]], self._squares[columns])
         order = np.lexsort((columns, -values, row))
@@ -272,7 +267,7 @@ def _without(products: Products, places: Indices, barred: tuple[Indices, Indices
     row, column = barred
     at = np.minimum(np.searchsorted(places, row), len(places) - 1)
     there = places[at] == row
-    products[at[there], column[there]] = _NONE
+    products[at[there], column[there]] = NONE
     return products
 
 
@@ -304,46 +299,6 @@ def _each_once(first: Indices, second: Indices, doubt: NDArray[np.bool_]) -> tup
     return first[kept], second[kept], doubt[kept]
 
 
-class _Least:
-    """The whole numbers that products of some queries must reach, tile by tile, to come to a cosine.
-
-    Norms grow from tile to tile, and what was least a little before will do.
-    """
-
-    def __init__(self, cosine: float | Distances, lengths: Distances, norms: Distances) -> None:
-        """`cosine`: of all or each. `lengths`: (m,) of the queries. `norms`: of all columns, sorted."""
-        self._lengths, self._norms, self._lowest = lengths, norms, 0.0
-        self._bars = _bars(cosine, lengths)
-        self._least = np.empty(0, np.int32)
-
-    def __call__(self, tile: slice) -> NDArray[np.int32]:
-        """(m,) for the queries and the columns of the tile."""
-        low = _span(self._norms[tile])[0]
-        if low > _NEARLY * self._lowest:
-            self._lowest = low
-            self._least = self._scaled(self._bars)
-        return self._least
-
-    def renew(self, places: Indices, cosine: Distances) -> None:
-        """Another cosine for some of the queries."""
-        self._bars[places] = _bars(cosine, self._lengths[places])
-        self._least[places] = self._scaled(self._bars[places])
-
-    def _scaled(self, bars: Distances) -> NDArray[np.int32]:
-        return _whole(bars * np.where(bars > 0, self._lowest, max(self._norms[-1], 1.0)), np.int32)
-
-
-def _bars(cosine: float | Distances, lengths: Distances) -> Distances:
-    """What a product with a column of norm 1 must reach. A query of zeros has nothing but cosines of 0."""
-    least = np.broadcast_to(cosine - _SLACK, lengths.shape)
-    return np.where((lengths == 0) & (least > 0), np.inf, least * np.maximum(lengths, 1.0))
-
-
-def _whole(least: Distances, dtype: DTypeLike) -> NDArray[Any]:
-    """The least whole numbers that reach these, as products are held: like is compared with like many times faster."""
-    return np.clip(np.ceil(least), float(_NONE), -float(_NONE) - 1).astype(dtype)
-
-
 def _true_at(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
     """Rows and columns of what is true, in order: `np.nonzero`, many times faster."""
     row, column = np.divmod(np.flatnonzero(mask), mask.shape[1])
@@ -360,67 +315,9 @@ def strips(count: int, width: int) -> list[Strip]:
     return [(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def pair_distances(
-    vectors: Int8, first: Indices, second: Indices, calibration: Calibration
-) -> tuple[Distances, Distances]:
-    """View and full-frame distance of each pair of rows, (p,) float64 each: symmetric, and exact to the last bit.
-
-    The view distance is the smallest: of the full frames, or of a view and a full frame times the view factor.
-    """
-    view_cosine, full_cosine = np.empty(len(first)), np.empty(len(first))
-    for start in range(0, len(first), _DECIDED):
-        part = slice(start, start + _DECIDED)
-        forth, back = _view_cosines(vectors, first[part], second[part])
-        full_cosine[part] = forth[:, 0]
-        view_cosine[part] = np.maximum(forth.max(axis=1), back.max(axis=1))
-    full = calibration.distance(full_cosine)
-    return np.minimum(calibration.distance(view_cosine) * calibration.view_factor, full), full
-
-
-def pair_turns(vectors: Int8, turns: Sequence[int], first: Indices, second: Indices) -> tuple[Indices, Indices]:
-    """By how many quarters to turn the first and the second of each pair of rows, (p,) each, to see them alike.
-
-    `turns`: of each view. Nothing is turned where another view fits as well.
-    """
-    by = np.zeros((2, len(first)), np.int64)
-    order = np.argsort(np.asarray(turns) != 0, kind="stable")
-    for start in range(0, len(first) if any(turns) else 0, _DECIDED):
-        part = slice(start, start + _DECIDED)
-        forth, back = _view_cosines(vectors, first[part], second[part])
-        best = np.argmax(np.stack([forth, back], axis=2)[:, order].reshape(len(forth), -1), axis=1)
-        view, end = np.divmod(best, 2)
-        by[end, np.arange(start, start + len(best))] = np.asarray(turns)[order][view]
-    return by[0], by[1]
-
-
-def _view_cosines(vectors: Int8, first: Indices, second: Indices) -> tuple[Distances, Distances]:
-    """(p, views) of each view of the first with the full frame of the second, and the other way round."""
-    a, b = vectors[first].astype(np.int32), vectors[second].astype(np.int32)
-    aa, bb = (a**2).sum(axis=2), (b**2).sum(axis=2)
-    forth = exact_cosine(np.einsum("pvd,pd->pv", a, b[:, 0]), aa, bb[:, :1])
-    return forth, exact_cosine(np.einsum("pvd,pd->pv", b, a[:, 0]), bb, aa[:, :1])
-
-
-def exact_cosine(dots: NDArray[np.int32], squares: NDArray[np.int32], others: NDArray[np.int32]) -> Distances:
-    """The cosines of whole vectors from their products and squared norms; 0 for a vector of zeros."""
-    product = squares.astype(np.float64) * others.astype(np.float64)
-    return np.asarray(dots.astype(np.float64) / np.sqrt(np.maximum(product, 1.0)))
-
-
-def squares_of(full: Int8) -> NDArray[np.int32]:
-    """(n,) squared norms of (n, d) vectors."""
-    return np.asarray(np.einsum("nd,nd->n", full, full, dtype=np.int32))
-
-
 def by_norm(rows: Indices, norms: Distances) -> Indices:
     """`rows` in the order of their norms."""
     return rows[np.argsort(norms[rows], kind="stable")]
-
-
-def _span(norms: Distances) -> tuple[float, float]:
-    """The least norm above 0 and the largest, at least 1, of sorted norms."""
-    above = norms[np.searchsorted(norms, 0.0, side="right") :]
-    return (float(above[0]), float(above[-1])) if len(above) else (1.0, 1.0)
 
 
 def _partners_of(count: int, first: Indices, second: Indices, columns: Indices) -> tuple[Indices, Indices]:

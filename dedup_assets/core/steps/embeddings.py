@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dedup_assets.core.batches import batch_of, batches_of, embedded_batches, note_embedded
 from dedup_assets.core.detection.base import Embedder
+from dedup_assets.core.detection.cosines import quantise
 from dedup_assets.core.detection.embedders import load_embedder
-from dedup_assets.core.detection.neighbours import quantise
 from dedup_assets.core.detection.products import Int8
 from dedup_assets.core.engines.exchange import forget_results
 from dedup_assets.core.errors import DedupError, EmbedderError, SourceError

@@ -11,9 +11,10 @@ import pandas as pd
 from dedup_assets.core.detection.base import Embedder
 from dedup_assets.core.detection.comparing import Comparer, comparison_version
 from dedup_assets.core.detection.contents import Content, Sketches, ends_of
+from dedup_assets.core.detection.cosines import pair_turns
 from dedup_assets.core.detection.embedders import load_embedder
-from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, Reach, join, nothing_known
-from dedup_assets.core.detection.search import pair_turns
+from dedup_assets.core.detection.neighbours import SEARCH_VERSION, Join, Known, join, nothing_known
+from dedup_assets.core.detection.search import Reach
 from dedup_assets.core.detection.sifting import Sieve, Turns
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
