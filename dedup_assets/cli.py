@@ -1,6 +1,7 @@
 """The command line: the group of all commands, and how it ends."""
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -52,8 +53,8 @@ def exit_code() -> int:
     except DedupError as error:
         click.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
         return 1
-    except BrokenPipeError:
-        return _unread()
+    except OSError as error:
+        return _untold(error)
     return 0
 
 
@@ -65,13 +66,17 @@ def _leave(code: int) -> NoReturn:
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        code = _unread()
+    except OSError as error:
+        code = _untold(error)
     sys.stderr.flush()
     os._exit(code)
 
 
-def _unread() -> int:
-    """Nobody reads what is printed, and nothing more is."""
+def _untold(error: OSError) -> int:
+    """What is printed goes nowhere: nobody reads it, or the disk it goes to is full. Raises any other error."""
+    if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+        raise error
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno != errno.EPIPE:
+        click.echo(f"error: what the command prints could not be written ({error.strerror}); make room first", err=True)
     return 1

@@ -51,7 +51,7 @@ def run_job(
     """Run the whole chain, or just `assets`, in this process; the run is kept when $DAGSTER_HOME is set.
 
     `on_notice` is given sentences worth reading while the job runs. Raises DedupError with one sentence when an asset
-    or a blocking check fails.
+    or a blocking check fails, KeyboardInterrupt when the process is told to stop.
     """
     defs = defs_of(project, thresholds, on_progress=on_progress, on_notice=on_notice)
     job = defs.resolve_job_def(JOB)
@@ -75,6 +75,8 @@ def run_job(
     made = tuple(event.materialization.asset_key.path[-1] for event in result.get_asset_materialization_events())
     checks = tuple(_failed_checks(result))
     if not result.success:
+        if _was_interrupted(result):
+            raise KeyboardInterrupt
         raise DedupError(_why(result, checks))
     decoded = [
         event.materialization.metadata["decoded_this_time"].value
@@ -95,6 +97,11 @@ def _failed_checks(result: dg.ExecuteInProcessResult) -> list[FailedCheck]:
         for check in result.get_asset_check_evaluations()
         if not check.passed
     ]
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return any(error and error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in errors)
 
 
 def _why(result: dg.ExecuteInProcessResult, checks: Sequence[FailedCheck]) -> str:

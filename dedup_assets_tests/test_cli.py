@@ -291,6 +291,41 @@ def test_the_module_does_what_the_command_does(code, arguments, tmp_path):
     assert said[0] == said[1] != []
 
 
+def test_a_run_that_is_told_to_stop_says_that_it_goes_on_next_time(images, tmp_path):
+    code = """
+import os, signal
+from dedup_assets.core.steps import embeddings
+embeddings._embed = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+from dedup_assets.cli import main
+main()
+"""
+    run = [sys.executable, "-c", code, "run", str(images), "--store", str(tmp_path / "store")]
+    ended = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert ended.returncode == 130
+    assert ended.stderr.splitlines()[-1] == "stopped; what was finished is kept, run again to go on"
+    assert "Traceback" not in ended.stderr
+    assert call("run", images, "--store", tmp_path / "store")[0] == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full, the disk that is always full, here")
+def test_what_cannot_be_printed_for_want_of_room_is_one_line(store):
+    status = [sys.executable, "-m", "dedup_assets", "status", "--store", str(store)]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(status, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: what the command prints could not be written (")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_what_nobody_reads_is_no_error(store):
+    status = [sys.executable, "-m", "dedup_assets", "status", "--store", str(store)]
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(status, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
 def test_nothing_is_said_after_the_end(images, store):
     code = "import torch; from dedup_assets.cli import main; main()"
     run = [sys.executable, "-c", code, "run", str(images), "--store", str(store)]

@@ -25,7 +25,7 @@ _FLOAT_ROWS = 512  # at a time as floats, column by column: then the largest of 
 _FLOAT_PART = 128
 _DEVICE_ROWS = 8192  # at a time on a device, whose memory all threads share: 32 MB of products
 _FLOAT32_HOLDS = 2**24
-_WORTH_LOADING_TORCH = 1e11  # multiplications; below, importing it takes longer than it saves
+_WORTH_LOADING_TORCH = 1.3e11  # multiplications; below, importing it takes longer than it saves
 _PROBE = 512
 
 
