@@ -4,6 +4,7 @@ Thumbnails cannot tell a slight blur from a re-encoded copy. At full size the tw
 the mean of every neighbourhood alone and errs little where little happens; an edit moves means, or takes structure.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ Plane = NDArray[np.float32]
 @dataclass(frozen=True)
 class FullSizeResult:
     """`identical`: same mode, size and pixels. `distance`: 0 then and only then; <= 0.0001 where the pictures are the
-    same but for their encoding, growing with the difference; None where the sizes differ, which says nothing."""
+    same but for their encoding, more where they are not; None where the sizes differ, which says nothing."""
 
     identical: bool
     distance: float | None
@@ -42,9 +43,9 @@ class FullSizeResult:
 def compare_full(first: Image.Image, second: Image.Image) -> FullSizeResult:
     """Compare two upright images in their original modes, pixel by pixel. Symmetric.
 
-    The distance is 0.0001 times the worst block's difference, in units of what re-encoding may do to such a block. It
-    is more than that where a picture holds more than 8 bits a channel, of which only 8 are compared, and where one that
-    is transparent hides colours that the other has not.
+    The distance is 0.0001 times the worst block's difference, in units of what re-encoding may do to such a block; of
+    pictures that are not the same, some block's. It is more than 0.0001 where a picture holds more than 8 bits a
+    channel, of which only 8 are compared, and where one that is transparent hides colours that the other has not.
     """
     if first.size != second.size:
         return FullSizeResult(False, None)
@@ -90,18 +91,25 @@ def _planes(image: Image.Image) -> _Planes:
 
 
 def _worst(first: _Planes, second: _Planes) -> float:
-    """The largest difference of any block; 1 is what re-encoding may just do."""
-    ratios: list[Plane] = [
-        _light_shift(first.light, second.light),
-        _error(first.light, second.light),
-        _colour_shift(first.red, second.red),
-        _colour_shift(first.blue, second.blue),
-    ]
+    """The largest difference of any block; 1 is what re-encoding may just do. Beyond that nothing more is looked at."""
+    worst = 0.0
+    for ratio in _ratios(first, second):
+        worst = max(worst, float(ratio.max()))
+        if worst > 1:
+            break
+    return worst
+
+
+def _ratios(first: _Planes, second: _Planes) -> Iterator[Plane]:
+    """One difference of all blocks after another, the cheapest first."""
+    yield _light_shift(first.light, second.light)
     if first.opacity is not None or second.opacity is not None:
         opaque = np.full_like(first.light, 255)
         a, b = (opaque if planes.opacity is None else planes.opacity for planes in (first, second))
-        ratios.append(np.asarray(_deviation(a - b) / _ERROR, np.float32))
-    return max(float(ratio.max()) for ratio in ratios)
+        yield np.asarray(_deviation(a - b) / _ERROR, np.float32)
+    yield _error(first.light, second.light)
+    yield _colour_shift(first.red, second.red)
+    yield _colour_shift(first.blue, second.blue)
 
 
 def _light_shift(first: Plane, second: Plane) -> Plane:
