@@ -1,10 +1,12 @@
 """The command line, as a user runs it: exit codes, summaries, one clear line for what goes wrong."""
 
+import gc
 import json
 import os
 import re
 import subprocess
 import sys
+import weakref
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from dedup_assets import cli as cli_module
 from dedup_assets.cli import cli, exit_code
 from dedup_assets.demo import make_demo_images
 from dedup_assets_tests.pictures import photo, put
@@ -324,6 +327,30 @@ def test_what_nobody_reads_is_no_error(store):
     ended = subprocess.run(status, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (ended.returncode, ended.stderr) == (1, "")
+
+
+def test_garbage_is_collected_once_everything_is_imported(monkeypatch):
+    monkeypatch.setattr(cli_module, "_FIRST", 3)
+    sparing = cli_module.Sparing()
+    gc.callbacks.append(sparing)
+    try:
+        for _ in range(3):
+            gc.collect()
+            assert gc.get_count()[0] < 100
+        assert gc.get_freeze_count() > 1000
+        assert sparing in gc.callbacks
+        loop = Loop()
+        loop.itself, gone = loop, weakref.ref(loop)
+        del loop
+        gc.collect()
+        assert gone() is None
+        assert sparing not in gc.callbacks
+    finally:
+        gc.unfreeze()
+
+
+class Loop:
+    """Refers to itself: only a collection ends it."""
 
 
 def test_nothing_is_said_after_the_end(images, store):
