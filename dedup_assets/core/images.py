@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from dedup_assets.core.errors import SourceError, UnreachableFileError
-from dedup_assets.core.jpeg import decode_jpeg
+from dedup_assets.core.jpeg import PlainJpeg, decode_jpeg, read_plain_jpeg
 from dedup_assets.core.sources.base import Readable, opened
 
 SKETCH_SIZE = 48
@@ -173,6 +173,10 @@ def squash(image: Image.Image, size: int) -> Pixels:
 
 
 def _facts(source: IO[bytes], file: Readable, file_hash: str, max_pixels: int) -> ImageFacts:
+    if isinstance(source, io.BytesIO):
+        plain = read_plain_jpeg(source.getvalue(), _SCALED_SIZE, max_pixels)
+        if plain:
+            return _plain_facts(plain, file_hash)
     _allow_heif(file)
     _allow_pixels(max_pixels)
     with Image.open(source) as image:
@@ -187,6 +191,21 @@ def _facts(source: IO[bytes], file: Readable, file_hash: str, max_pixels: int) -
             with _one_large_at_a_time:
                 return _decoded_facts(image, source, known, (width, height), scaled)
         return _decoded_facts(image, source, known, (width, height), scaled)
+
+
+def _plain_facts(plain: PlainJpeg, file_hash: str) -> ImageFacts:
+    picture = Image.fromarray(plain.pixels)
+    return ImageFacts(
+        "ok",
+        file_hash=file_hash,
+        pixel_hash=None if plain.scaled else _hash_decoded(picture, picture, plain.pixels),
+        width=plain.width,
+        height=plain.height,
+        format="JPEG",
+        mode=plain.mode,
+        scaled=plain.scaled,
+        sketch=squash(picture, SKETCH_SIZE),
+    )
 
 
 def _decoded_facts(
