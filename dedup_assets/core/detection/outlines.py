@@ -33,7 +33,7 @@ SIDE, COLOUR_SIDE = 12, 4  # pixels of a crop
 LENGTH = 700.0  # of a crop's light
 _FAINT = 24.0  # grey levels; light that varies less is not scaled up to that length
 _COLOUR_STEP = 2.0  # grey levels
-_PICTURES = 64  # at a time: what they need fits the cache
+_PICTURES = 32  # at a time: what they need fits the cache
 
 
 class Outlines(NamedTuple):
@@ -113,7 +113,12 @@ def _products(light: NDArray[np.int8], whole: Indices, cropped: Indices) -> Floa
 def _pooled(planes: Float32, cells: int) -> Float32:
     """(n, 48, 48) -> (n, boxes, cells, cells), times CELL."""
     count = len(planes)
-    weights = np.concatenate([cell_weights(span, cells) for span in SPANS])
-    across = (planes.reshape(-1, SKETCH_SIZE) @ weights.T).reshape(count, SKETCH_SIZE, -1)
-    pooled = (weights @ across).reshape(count, len(SPANS), cells, len(SPANS), cells)
-    return np.stack([pooled[:, rows, :, columns] for rows, columns in BOXES], axis=1)
+    weights = np.stack([cell_weights(span, cells) for span in SPANS])
+    across = planes.swapaxes(0, 1).reshape(-1, SKETCH_SIZE) @ weights.reshape(-1, SKETCH_SIZE).T
+    across = across.reshape(SKETCH_SIZE, count, len(SPANS), cells)
+    pooled = np.empty((len(BOXES), cells, count, cells), np.float32)
+    for span in range(len(SPANS)):
+        boxes = np.flatnonzero(span == COLUMNS)
+        down = weights[ROWS[boxes]].reshape(-1, SKETCH_SIZE)
+        pooled[boxes] = (down @ across[:, :, span].reshape(SKETCH_SIZE, -1)).reshape(-1, cells, count, cells)
+    return np.ascontiguousarray(pooled.transpose(2, 0, 1, 3))
