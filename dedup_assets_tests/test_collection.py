@@ -1,5 +1,6 @@
 """The Duplicates collection: rule and decisions put together, and no picture lost by accident."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from dedup_assets.core.scoring.collection import (
     DUPLICATE,
     IDENTICAL,
     REVIEWED,
-    NearPair,
+    NearPairs,
     Removal,
     collect,
     keeper_chain,
@@ -38,10 +39,14 @@ class Folder:
             for name, images in contents.items()
             for image in images.split()[0 if name in keeper else 1 :]
         ]
-        self.near = [NearPair(*sorted((leads[a], leads[b])), distance) for a, b, distance in near]
+        self.near = [(*sorted((leads[a], leads[b])), distance) for a, b, distance in near]
 
     def collect(self, *decisions):
-        return collect(self.automatic, self.near, decisions, self.content_of)
+        columns = zip(*self.near, strict=True) if self.near else ((), (), ())
+        return collect(self.automatic, NearPairs.of(*columns), decisions, self.content_of)
+
+    def waiting(self, *decisions):
+        return [pair[:2] for pair in self.collect(*decisions).waiting]
 
     def keepers(self, *decisions):
         return {image: removal.keeper_id for image, removal in self.collect(*decisions).removals.items()}
@@ -59,7 +64,16 @@ def test_without_decisions_the_collection_is_what_the_rule_removes():
 
 def test_near_pairs_wait_for_a_person_nearest_first():
     assert NEAR.keepers() == {}
-    assert [(pair.image_a, pair.image_b) for pair in NEAR.collect().waiting] == [("b", "c"), ("a", "b")]
+    assert NEAR.waiting() == [("b", "c"), ("a", "b")]
+
+
+def test_near_pairs_are_put_in_order_and_know_the_images_that_are_left_in_them():
+    pairs = NearPairs.of(["b", "a", "a"], ["d", "d", "b"], [0.02, 0.01, 0.02])
+    assert list(pairs) == [("a", "d", 0.01), ("a", "b", 0.02), ("b", "d", 0.02)]
+    assert pairs.only(pairs.distance < 0.02).images.tolist() == ["a", "d"]
+    everyone = np.array(["a", "b", "c", "d"], object)
+    some = NearPairs.within(everyone, np.array([1]), np.array([3]), np.array([0.02]))
+    assert (list(some), some.ids.tolist()) == ([("b", "d", 0.02)], ["b", "d"])
 
 
 # ---- keep
@@ -78,8 +92,7 @@ def test_keep_is_stronger_than_a_decision_about_its_copies():
 
 
 def test_a_pair_of_which_both_are_kept_waits_no_more():
-    waiting = NEAR.collect(decided("a", KEEP), decided("b", KEEP)).waiting
-    assert [(pair.image_a, pair.image_b) for pair in waiting] == [("b", "c")]
+    assert NEAR.waiting(decided("a", KEEP), decided("b", KEEP)) == [("b", "c")]
 
 
 # ---- not_duplicate
@@ -107,9 +120,8 @@ def test_no_duplicate_of_a_picture_that_is_gone_says_nothing_about_others():
 
 
 def test_a_pair_that_is_told_apart_waits_no_more():
-    waiting = NEAR.collect(decided("b", NOT_DUPLICATE, "a")).waiting
-    assert [(pair.image_a, pair.image_b) for pair in waiting] == [("b", "c")]
-    assert NEAR.collect(decided("b", NOT_DUPLICATE)).waiting == ()
+    assert NEAR.waiting(decided("b", NOT_DUPLICATE, "a")) == [("b", "c")]
+    assert NEAR.waiting(decided("b", NOT_DUPLICATE)) == []
 
 
 def test_what_is_told_apart_is_not_found_as_the_partner_of_a_removal():
@@ -137,7 +149,7 @@ def test_a_removal_whose_partner_is_gone_finds_another():
 
 
 def test_a_removed_near_duplicate_leaves_the_list_of_those_that_wait():
-    assert NEAR.collect(decided("b", REMOVE)).waiting == ()
+    assert NEAR.waiting(decided("b", REMOVE)) == []
 
 
 def test_a_reviewed_chain_leads_to_the_image_that_stays():
@@ -313,7 +325,7 @@ def test_the_order_of_rows_and_lines_does_not_matter(case, random):
 
     def outcome():
         try:
-            return folder.collect(*decisions)
+            return folder.collect(*decisions).removals, folder.waiting(*decisions)
         except NoSurvivorError as error:
             return str(error)
 

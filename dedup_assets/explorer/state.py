@@ -4,11 +4,12 @@ import contextlib
 import getpass
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import pandas as pd
 from starlette.requests import Request
@@ -26,6 +27,8 @@ from dedup_assets.explorer.job import Job
 
 _LONGEST_NAME = 80
 
+Made = TypeVar("Made")
+
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -34,6 +37,21 @@ class Known:
     signature: object
     applied: pd.DataFrame
     review: Review
+
+
+class _Latest(Generic[Made]):
+    """What was made of the latest rows. Who asks for it while it is made waits, and nobody else."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: tuple[object, Made] | None = None
+
+    def of(self, rows: object, make: Callable[[], Made]) -> Made:
+        """What was made of these rows, or now is."""
+        with self._lock:
+            if self._made is None or self._made[0] is not rows:
+                self._made = rows, make()
+            return self._made[1]
 
 
 class Explorer:
@@ -49,9 +67,9 @@ class Explorer:
         self.foreseen = Job(store, "dedup_assets.explorer.foresee", "plan")
         self._lock = threading.Lock()
         self._known: Known | None = None
-        self._whatif: WhatIf | None = None
-        self._resembling: Resembling | None = None
-        self._leakage: tuple[Snapshot, LeakageReport] | None = None
+        self._whatif: _Latest[WhatIf] = _Latest()
+        self._resembling: _Latest[Resembling] = _Latest()
+        self._leakage: _Latest[LeakageReport] = _Latest()
 
     def snapshot(self) -> Snapshot:
         """The store as it is now."""
@@ -67,6 +85,7 @@ class Explorer:
                 known is not None
                 and known.review.groups.gallery is snapshot.gallery
                 and known.review.groups.thresholds == snapshot.thresholds
+                and known.review.groups.policy == snapshot.project.keepers
             )
             if known is not None and same_groups and known.signature == signature and known.applied is snapshot.applied:
                 return known.review
@@ -77,24 +96,15 @@ class Explorer:
 
     def whatif(self, snapshot: Snapshot) -> WhatIf:
         """The score rule over the images as they are now."""
-        with self._lock:
-            if self._whatif is None or self._whatif.gallery is not snapshot.gallery:
-                self._whatif = WhatIf(self.store, snapshot)
-            return self._whatif
+        return self._whatif.of(snapshot, lambda: WhatIf(snapshot))
 
     def resembling(self, snapshot: Snapshot) -> Resembling:
         """The vectors of the images as they are now."""
-        with self._lock:
-            if self._resembling is None or self._resembling.gallery is not snapshot.gallery:
-                self._resembling = Resembling(snapshot)
-            return self._resembling
+        return self._resembling.of(snapshot.gallery, lambda: Resembling(snapshot))
 
     def leakage(self, snapshot: Snapshot) -> LeakageReport:
         """Which pictures two splits show, as of this snapshot."""
-        known = self._leakage
-        if known is None or known[0] is not snapshot:
-            known = self._leakage = snapshot, leakage(self.store)
-        return known[1]
+        return self._leakage.of(snapshot, lambda: leakage(self.store))
 
     @contextlib.contextmanager
     def deciding(self, snapshot: Snapshot) -> Iterator[Review]:

@@ -4,6 +4,8 @@ import csv
 import io
 import itertools
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,20 @@ def test_what_if_foretells_what_the_chain_does(page, store, duplicate, near):
     waiting = json.loads(store.step("duplicates").summary)["waiting_pairs"]
     assert foretold["waiting"] == waiting
     assert foretold["near"] == len(page.ids(label="near"))
+
+
+def test_what_if_does_not_wait_for_a_review_that_is_being_read(page, store):
+    explorer, said = page.app.state.explorer, store.decisions_file
+    snapshot = explorer.snapshot()
+    os.mkfifo(said)  # as a share that does not answer for a while
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(explorer.review, snapshot)
+        with said.open("w") as share:  # once somebody reads there
+            asked = pool.submit(explorer.whatif, snapshot)
+            done, _ = wait([asked], timeout=20)
+            share.write("image_id,decision\n")
+    assert done
+    assert reading.result().error is None
 
 
 def test_thresholds_that_are_refused_are_one_sentence(page):

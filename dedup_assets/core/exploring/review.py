@@ -11,7 +11,7 @@ from dedup_assets.core.exploring.decision_file import NewDecision
 from dedup_assets.core.exploring.groups import Group, Groups
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.exploring.standing import mark_of, who_decided
-from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPair, Removal, collect
+from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPairs, Removal, collect
 from dedup_assets.core.scoring.decisions import (
     DISCARD,
     KEEP,
@@ -239,7 +239,7 @@ class Review:
         words = {row_of[i]: entry.decision.decision for entry in said for i in entry.image_ids}
         return GroupState(
             group,
-            tuple((row_of[pair.image_a], row_of[pair.image_b], pair.distance) for pair in collected.waiting),
+            tuple((row_of[a], row_of[b], distance) for a, b, distance in collected.waiting),
             {
                 row_of[image]: row_of[removal.keeper_id] if removal.keeper_id else -1
                 for image, removal in collected.removals.items()
@@ -264,7 +264,8 @@ class Review:
             )
             for row in duplicates
         ]
-        near = [NearPair(str(gallery.ids[a]), str(gallery.ids[b]), distance) for a, b, distance in group.pairs]
+        first, second, distance = zip(*group.pairs, strict=True)
+        near = NearPairs.of(gallery.ids[[*first]], gallery.ids[[*second]], distance)
         return collect(automatic, near, said, content, self.groups.protected)
 
 

@@ -1,6 +1,5 @@
 """Other thresholds, tried out: who would be removed or come back, before anything runs."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,15 +8,11 @@ from numpy.typing import NDArray
 
 from dedup_assets.core.errors import DecisionError, SettingsError
 from dedup_assets.core.exploring.snapshot import Gallery, Rows, Snapshot
-from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
+from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPairs, Removal, collect
 from dedup_assets.core.scoring.decisions import BoundDecision
 from dedup_assets.core.scoring.keepers import protected_levels, rank
 from dedup_assets.core.scoring.uniqueness import NEAR_DUPLICATE_LABEL, ContentPairs, Scores, score
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.storage import schema
-from dedup_assets.core.storage.store import Store
-
-_ANSWERS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +44,17 @@ class Outcome:
 
 
 class WhatIf:
-    """The score rule over one gallery, with everything read once. Answers are remembered."""
+    """The score rule over one gallery. May be asked by several threads at once."""
 
-    def __init__(self, store: Store, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot) -> None:
         self.gallery: Gallery = snapshot.gallery
         self.limit = snapshot.pair_limit
         self._rows = np.flatnonzero(self.gallery.readable)
         images = self.gallery.images.iloc[self._rows].reset_index(drop=True)
-        contents, self._content = np.unique(images["content_id"].to_numpy(dtype=str), return_inverse=True)
+        self._content = np.unique(images["content_id"].to_numpy(dtype=str), return_inverse=True)[1]
         self._rank = rank(images, snapshot.project.keepers)
         self._levels = protected_levels(images, snapshot.project.keepers)
-        self._pairs = _near_pairs(store, contents, self.limit)
-        self._scored: OrderedDict[Thresholds, Scores] = OrderedDict()
-        self._content_of = dict(
-            zip(self.gallery.ids[self._rows].tolist(), self._content.astype(str).tolist(), strict=True)
-        )
+        self._pairs = self._near_pairs()
 
     def outcome(self, snapshot: Snapshot, bound: Sequence[BoundDecision], thresholds: Thresholds) -> Outcome:
         """What these thresholds would do. Raises SettingsError beyond the distance up to which pairs are listed."""
@@ -72,24 +63,15 @@ class WhatIf:
                 f"near_duplicate_threshold {thresholds.near_duplicate:g} is beyond the stored pairs (up to "
                 f"{self.limit:g}); run the chain with it to see what it does"
             )
-        scores = self._score(thresholds)
-        ids = self.gallery.ids
+        scores = score(self._content, self._rank, self._pairs, thresholds)
+        listed, ids = self.gallery, self.gallery.ids
         duplicates = np.flatnonzero(scores.keeper >= 0)
         automatic = [self._removal(scores, row) for row in duplicates.tolist()]
         stays = np.zeros(len(ids), bool)
         stays[self._rows[scores.keeper < 0]] = True
-        inside = self.gallery.distance <= thresholds.near_duplicate
-        inside &= stays[self.gallery.first] & stays[self.gallery.second]
-        near = [
-            NearPair(str(ids[a]), str(ids[b]), distance)
-            for a, b, distance in zip(
-                self.gallery.first[inside].tolist(),
-                self.gallery.second[inside].tolist(),
-                self.gallery.distance[inside].tolist(),
-                strict=True,
-            )
-        ]
-        content_of = self._contents_of_all_in(automatic, near, bound)
+        inside = (listed.distance <= thresholds.near_duplicate) & stays[listed.first] & stays[listed.second]
+        near = NearPairs.within(ids, listed.first[inside], listed.second[inside], listed.distance[inside])
+        content_of = self._contents_of_all_in(scores, near, bound)
         problem = None
         try:
             collected = collect(automatic, near, bound, content_of, self._levels)
@@ -109,26 +91,38 @@ class WhatIf:
             problem=problem,
         )
 
-    def _contents_of_all_in(
-        self, automatic: Sequence[Removal], near: Sequence[NearPair], bound: Sequence[BoundDecision]
-    ) -> dict[str, str]:
+    def _near_pairs(self) -> ContentPairs:
+        """The listed pairs by content. Whoever lies beyond the limit can change no fate and is left out."""
+        contents = int(self._content.max(initial=-1)) + 1
+        content = np.full(len(self.gallery), -1, np.int64)
+        content[self._rows] = self._content
+        first, second = content[self.gallery.first], content[self.gallery.second]
+        known = (first >= 0) & (second >= 0)
+        none = np.full(contents, -1, np.int64)
+
+        def rescan(rows: Rows, _: object) -> tuple[Rows, NDArray[np.float64]]:
+            return none[rows], np.full(len(rows), np.inf)
+
+        return ContentPairs(
+            first=np.minimum(first, second)[known],
+            second=np.maximum(first, second)[known],
+            distance=self.gallery.distance[known],
+            nearest=none,
+            nearest_distance=np.full(contents, np.inf),
+            rescan=rescan,
+        )
+
+    def _contents_of_all_in(self, scores: Scores, near: NearPairs, bound: Sequence[BoundDecision]) -> dict[str, str]:
         """The content of every image that is spoken of and of its identical ones: nobody else's fate is open."""
-        named = {image for removal in automatic for image in (removal.image_id, removal.keeper_id)}
-        named |= {image for pair in near for image in (pair.image_a, pair.image_b)}
-        named |= {image for entry in bound for image in (*entry.image_ids, entry.duplicate_of)}
         row_of, content = self.gallery.row_of, self.gallery.content
-        rows = np.array([row_of[image] for image in named if image is not None], np.int64)
+        named = {image for entry in bound for image in (*entry.image_ids, entry.duplicate_of)} - {None}
+        rows = np.array([row_of[image] for image in (*near.ids.tolist(), *named)], np.int64)
+        duplicates = scores.keeper >= 0
         spoken_of = np.zeros(len(content), bool)
         spoken_of[content[rows]] = True
-        rows = self._rows[spoken_of[content[self._rows]]]
-        return dict(zip(self.gallery.ids[rows].tolist(), content[rows].astype(str).tolist(), strict=True))
-
-    def _score(self, thresholds: Thresholds) -> Scores:
-        if thresholds not in self._scored:
-            self._scored[thresholds] = score(self._content, self._rank, self._pairs, thresholds)
-            if len(self._scored) > _ANSWERS_KEPT:
-                self._scored.popitem(last=False)
-        return self._scored[thresholds]
+        spoken_of[content[self._rows[duplicates]]] = spoken_of[content[self._rows[scores.keeper[duplicates]]]] = True
+        every = self._rows[spoken_of[content[self._rows]]]
+        return dict(zip(self.gallery.ids[every].tolist(), content[every].astype(str).tolist(), strict=True))
 
     def _removal(self, scores: Scores, row: int) -> Removal:
         ids, keeper = self.gallery.ids, int(scores.keeper[row])
@@ -153,25 +147,3 @@ class WhatIf:
             if image not in removals
         ]
         return tuple(leave), tuple(come_back)
-
-
-def _near_pairs(store: Store, contents: NDArray[np.str_], limit: float) -> ContentPairs:
-    """The listed pairs as rows of `contents`. Whoever lies beyond the limit can change no fate and is left out."""
-    compared = store.read(schema.CONTENT_PAIRS, "distance <= ?", (limit,))
-    place = {content: row for row, content in enumerate(contents.tolist())}
-    first = compared["content_a"].map(place)
-    second = compared["content_b"].map(place)
-    known = (first.notna() & second.notna()).to_numpy()
-    none = np.full(len(contents), -1, np.int64)
-
-    def rescan(rows: Rows, _: object) -> tuple[Rows, NDArray[np.float64]]:
-        return none[rows], np.full(len(rows), np.inf)
-
-    return ContentPairs(
-        first=first[known].to_numpy(np.int64),
-        second=second[known].to_numpy(np.int64),
-        distance=compared["distance"].to_numpy(np.float64)[known],
-        nearest=none,
-        nearest_distance=np.full(len(contents), np.inf),
-        rescan=rescan,
-    )

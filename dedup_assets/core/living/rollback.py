@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dedup_assets.core import steps
@@ -18,7 +19,7 @@ from dedup_assets.core.lineage.versions import Version, current_version
 from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.scoring.collection import DISCARDED, Removal, collect, keeper_chain
+from dedup_assets.core.scoring.collection import DISCARDED, NearPairs, Removal, collect, keeper_chain
 from dedup_assets.core.scoring.keepers import protected_levels
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.steps.duplicates import (
@@ -97,7 +98,7 @@ def roll_back(project: Project, version: Version, run: Run, done_by: str) -> Rol
             decisions=int(summary_of(store.steps(), DUPLICATES).get("decisions", 0)),
             decisions_without_image=0,
             waiting_pairs=len(waiting),
-            waiting_images=len({image for pair in waiting for image in pair}),
+            waiting_images=len(waiting.images),
             version=f"rollback to {version.label}",
         )
         written = steps.DatasetSummary(
@@ -188,7 +189,7 @@ def _still_possible(
 
 def _waiting(
     project: Project, images: pd.DataFrame, thresholds: Thresholds, removals: Mapping[str, Removal]
-) -> list[tuple[str, str]]:
+) -> NearPairs:
     """The near pairs that nobody has decided about, of images that stay."""
     scores, contents = project.store.read(schema.SCORES), content_of(images)
     near = staying_pairs(project.store.read(schema.PAIRS), scores, thresholds)
@@ -197,8 +198,8 @@ def _waiting(
         pairs = collect(automatic, near, bound_decisions(project, images), contents, levels).waiting
     except DecisionError:  # the next run will say so
         pairs = collect(automatic, near, [], contents, levels).waiting
-    both = [(pair.image_a, pair.image_b) for pair in pairs]
-    return [(a, b) for a, b in both if a not in removals and b not in removals]
+    stays = np.array([image not in removals for image in pairs.ids.tolist()], bool)
+    return pairs.only(stays[pairs.first] & stays[pairs.second])
 
 
 def _bytes(path: Path) -> bytes | None:

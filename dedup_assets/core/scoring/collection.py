@@ -1,9 +1,12 @@
 """The Duplicates collection: what the score rule removes, put together with what reviewers decided."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from operator import attrgetter
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from dedup_assets.core.errors import DecisionError, NoSurvivorError
 from dedup_assets.core.scoring.decisions import DISCARD, KEEP, NOT_DUPLICATE, REMOVE, BoundDecision
@@ -28,13 +31,63 @@ class Removal:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NearPair:
-    """Two images, neither a duplicate, within the near-duplicate threshold."""
+@dataclass(frozen=True, slots=True, eq=False)
+class NearPairs:
+    """Pairs of images, neither a duplicate, within the near-duplicate threshold; nearest first, ties by their ids.
 
-    image_a: str
-    image_b: str
-    distance: float
+    `ids`: (n,) the images, sorted. `first` < `second`: (p,) rows of them. `distance`: (p,).
+    """
+
+    ids: NDArray[np.object_]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    distance: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, image_a: ArrayLike, image_b: ArrayLike, distance: ArrayLike) -> "NearPairs":
+        """The pairs of `image_a` and `image_b`, of which each `image_a` is the smaller, in any order."""
+        ends = np.concatenate([np.asarray(end, object) for end in (image_a, image_b)])
+        found, names = pd.factorize(ends)
+        order = np.argsort(names)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        first, second = np.split(place[found], 2)
+        apart = np.asarray(distance, np.float64)
+        nearest = np.lexsort((second, first, apart))
+        return cls(names[order], first[nearest], second[nearest], apart[nearest])
+
+    @classmethod
+    def within(
+        cls,
+        ids: NDArray[np.object_],
+        first: NDArray[np.int64],
+        second: NDArray[np.int64],
+        distance: NDArray[np.float64],
+    ) -> "NearPairs":
+        """The same where `ids` may hold others, too."""
+        used = np.zeros(len(ids), bool)
+        used[first] = used[second] = True
+        place = np.cumsum(used) - 1
+        return cls(ids[used], place[first], place[second], distance)
+
+    def __len__(self) -> int:
+        return len(self.distance)
+
+    def __iter__(self) -> Iterator[tuple[str, str, float]]:
+        """Each as image, image, distance; the first image is the smaller."""
+        ends = (self.ids[self.first].tolist(), self.ids[self.second].tolist(), self.distance.tolist())
+        return zip(*ends, strict=True)
+
+    @property
+    def images(self) -> NDArray[np.object_]:
+        """The images that are in any of the pairs, sorted; `ids` may hold more."""
+        named = np.zeros(len(self.ids), bool)
+        named[self.first] = named[self.second] = True
+        return np.asarray(self.ids[named])
+
+    def only(self, chosen: NDArray[np.bool_]) -> "NearPairs":
+        """Those of the pairs that are chosen."""
+        return NearPairs(self.ids, self.first[chosen], self.second[chosen], self.distance[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +95,12 @@ class Collection:
     """`removals` by image_id, and the near pairs that still wait for a person, nearest first."""
 
     removals: Mapping[str, Removal]
-    waiting: tuple[NearPair, ...]
+    waiting: NearPairs
 
 
 def collect(
     automatic: Iterable[Removal],
-    near: Iterable[NearPair],
+    near: NearPairs,
     decisions: Iterable[BoundDecision],
     content_of: Mapping[str, str],
     levels: Mapping[str, int] | None = None,
@@ -70,7 +123,6 @@ def collect(
     """
     levels = levels or {}
     automatic = [removal for removal in automatic if may_go(levels, removal.image_id, removal.keeper_id)]
-    near = sorted(near, key=attrgetter("distance", "image_a", "image_b"))
     said = _Said(decisions, content_of, {removal.image_id for removal in automatic}, levels)
     partners = _Partners(automatic, near, content_of, said.removed.keys())
     removals = {
@@ -94,7 +146,7 @@ def collect(
             f"the decisions would leave no copy of {shown} ({len(orphans)} in all); keep one, name the image it "
             "duplicates in duplicate_of, or say 'discard' to let the picture go. Nothing was changed"
         )
-    return Collection(removals, tuple(pair for pair in near if not said.settled(pair, removals)))
+    return Collection(removals, near.only(~said.settled(near, removals)))
 
 
 def keeper_chain(removals: Mapping[str, Removal], image_id: str) -> list[Removal]:
@@ -221,13 +273,32 @@ class _Said:
             return False
         return self._contents(image, other) in self._apart or self._contents(image, None) in self._apart
 
-    def settled(self, pair: NearPair, removals: Mapping[str, Removal]) -> bool:
-        """Whether the pair needs no person any more."""
-        a, b, kept = pair.image_a, pair.image_b, self._kept_contents
-        if a in removals or b in removals:
-            return True
-        both_kept = bool(kept) and self._content_of[a] in kept and self._content_of[b] in kept
-        return both_kept or self.apart(a, b) or self.apart(b, a)
+    def settled(self, near: NearPairs, removals: Mapping[str, Removal]) -> NDArray[np.bool_]:
+        """(p,) whether each pair needs no person any more."""
+        ids = near.ids.tolist()
+        removed = np.array([image in removals for image in ids], bool)
+        settled: NDArray[np.bool_] = removed[near.first] | removed[near.second]
+        if self._kept_contents:
+            kept = np.array([self._content_of[image] in self._kept_contents for image in ids], bool)
+            settled |= kept[near.first] & kept[near.second]
+        if self._apart:
+            settled |= self._said_apart(near)
+        return settled
+
+    def _said_apart(self, near: NearPairs) -> NDArray[np.bool_]:
+        """(p,) whether somebody said of each pair, or of one of its images and any other, that they are none."""
+        content, names = pd.factorize(np.array([self._content_of[image] for image in near.ids.tolist()], object))
+        row_of = {name: row for row, name in enumerate(names.tolist())}
+        of_any, both = np.zeros(len(names), bool), []
+        for contents in self._apart:
+            rows = [row_of.get(name, -1) for name in contents - {None}]
+            if None in contents:
+                of_any[[row for row in rows if row >= 0]] = True
+            elif min(rows) >= 0:
+                both.append(min(rows) * len(names) + max(rows))
+        a, b = content[near.first], content[near.second]
+        between = np.minimum(a, b) * len(names) + np.maximum(a, b)
+        return np.asarray(of_any[a] | of_any[b] | np.isin(between, both))
 
     def _contents(self, image: str, other: str | None) -> frozenset[str | None]:
         return frozenset((self._content_of[image], None if other is None else self._content_of[other]))
@@ -251,34 +322,56 @@ class _Partners:
     def __init__(
         self,
         automatic: Iterable[Removal],
-        near: Iterable[NearPair],
+        near: NearPairs,
         content_of: Mapping[str, str],
         images: AbstractSet[str],
     ) -> None:
-        """`near`: nearest first. `images`: those asked for."""
+        """`images`: those asked for."""
         self._content_of = content_of
-        self._near: dict[str, list[str]] = {content_of[image]: [] for image in images}
-        self._distances: dict[str, dict[str, float | None]] = {content: {} for content in self._near}
+        self._by_rule: dict[tuple[str, str], float | None] = {}
+        self._ids, self._near = near.ids, {}
         if not images:
             return
-        for pair in near:
-            for image, other in ((pair.image_a, pair.image_b), (pair.image_b, pair.image_a)):
-                if content_of[image] in self._near:
-                    self._near[content_of[image]].append(other)
-                    self._distances[content_of[image]][content_of[other]] = pair.distance
+        wanted = {content_of[image] for image in images}
+        contents = np.array([content_of[image] for image in near.ids.tolist()], object)
+        self._contents, self._near = contents, _neighbours_of(near, contents, wanted)
         for removal in automatic:
             for one, keeper in ((removal.image_id, removal.keeper_id), (removal.keeper_id, removal.image_id)):
-                if one and keeper and content_of[one] in self._near:
-                    self._distances[content_of[one]][content_of[keeper]] = removal.distance
+                if one and keeper and content_of[one] in wanted:
+                    self._by_rule[content_of[one], content_of[keeper]] = removal.distance
 
-    def near(self, image: str) -> list[str]:
+    def near(self, image: str) -> Iterator[str]:
         """The images that lie near this one, nearest first."""
-        return self._near[self._content_of[image]]
+        rows, _ = self._near.get(self._content_of[image], _NONE)
+        return (self._ids[row] for row in rows)
 
     def distance(self, image: str, other: str) -> float | None:
         """0 for two of one content; None where it is not known."""
         content, another = self._content_of[image], self._content_of[other]
-        return 0.0 if content == another else self._distances[content].get(another)
+        if content == another:
+            return 0.0
+        if (content, another) in self._by_rule:
+            return self._by_rule[content, another]
+        rows, distances = self._near.get(content, _NONE)
+        found = distances[self._contents[rows] == another] if len(rows) else distances
+        return float(found[-1]) if len(found) else None
+
+
+_Neighbours = tuple[NDArray[np.int64], NDArray[np.float64]]
+_NONE: _Neighbours = (np.empty(0, np.int64), np.empty(0))
+
+
+def _neighbours_of(near: NearPairs, contents: NDArray[np.object_], wanted: AbstractSet[str]) -> dict[str, _Neighbours]:
+    """For each of the wanted contents the rows of what lies near it and the distances, nearest first."""
+    content, names = pd.factorize(contents)
+    asked = np.array([name in wanted for name in names.tolist()], bool)
+    here, there = np.stack([near.first, near.second], 1), np.stack([near.second, near.first], 1)
+    inside = asked[content[here]]
+    of, rows, distance = content[here[inside]], there[inside], np.repeat(near.distance, 2)[inside.ravel()]
+    order = np.argsort(of, kind="stable")
+    starts = np.flatnonzero(np.diff(of[order], prepend=-1))
+    parts = zip(np.split(rows[order], starts[1:]), np.split(distance[order], starts[1:]), strict=True)
+    return dict(zip(names[of[order][starts]].tolist(), parts, strict=False))
 
 
 def _open_circles(removals: dict[str, Removal], said: _Said) -> None:

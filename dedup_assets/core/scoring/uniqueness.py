@@ -98,17 +98,27 @@ def _stars(rank: Indices, pairs: ContentPairs, threshold: float) -> tuple[Indice
     keeper = np.arange(len(rank))
     keeper_distance = np.zeros(len(rank))
     inside = pairs.distance <= threshold
-    before: dict[int, list[tuple[float, int, int]]] = {}
-    for a, b, distance in zip(
-        pairs.first[inside].tolist(), pairs.second[inside].tolist(), pairs.distance[inside].tolist(), strict=True
-    ):
-        ahead, behind = (a, b) if rank[a] < rank[b] else (b, a)
-        before.setdefault(behind, []).append((distance, int(rank[ahead]), ahead))
-    for behind in sorted(before, key=lambda row: int(rank[row])):
-        keepers = [entry for entry in before[behind] if keeper[entry[2]] == entry[2]]
-        if keepers:
-            keeper_distance[behind], _, keeper[behind] = min(keepers)
+    first, second, distance = pairs.first[inside], pairs.second[inside], pairs.distance[inside]
+    ahead, behind = np.where(rank[first] < rank[second], (first, second), (second, first))
+    covered = _covered(rank, ahead, behind)
+    nearest_last = np.lexsort((rank[ahead], distance))[::-1]
+    nearest_last = nearest_last[~covered[ahead[nearest_last]]]
+    keeper[behind[nearest_last]] = ahead[nearest_last]  # of several writes to one place the last stays
+    keeper_distance[behind[nearest_last]] = distance[nearest_last]
     return keeper, keeper_distance
+
+
+def _covered(rank: Indices, ahead: Indices, behind: Indices) -> NDArray[np.bool_]:
+    """(m,) whether a content lies near one that is a keeper. One is, unless it lies near a keeper ahead of it."""
+    covered = np.zeros(len(rank), bool)
+    order = np.argsort(rank[ahead], kind="stable")
+    ahead, behind = ahead[order], behind[order]
+    starts = np.flatnonzero(np.diff(ahead, prepend=-1))
+    stops = np.append(starts, len(ahead))[1:]
+    for row, start, stop in zip(ahead[starts].tolist(), starts.tolist(), stops.tolist(), strict=True):
+        if not covered[row]:
+            covered[behind[start:stop]] = True
+    return covered
 
 
 def _nearest_kept(kept: NDArray[np.bool_], pairs: ContentPairs) -> tuple[Indices, Distances]:
@@ -125,35 +135,34 @@ def _nearest_kept(kept: NDArray[np.bool_], pairs: ContentPairs) -> tuple[Indices
 
 
 def _nearest_in_pairs(kept: NDArray[np.bool_], pairs: ContentPairs) -> tuple[Indices, Distances]:
-    row, distance = np.full(len(kept), -1, np.int64), np.full(len(kept), np.inf)
     inside = kept[pairs.first] & kept[pairs.second]
     a = np.concatenate([pairs.first[inside], pairs.second[inside]])
     b = np.concatenate([pairs.second[inside], pairs.first[inside]])
     between = np.concatenate([pairs.distance[inside]] * 2)
-    order = np.lexsort((b, between, a))[::-1]
-    row[a[order]], distance[a[order]] = b[order], between[order]  # the last write, the nearest, stays
-    return row, distance
+    distance, row = np.full(len(kept), np.inf), np.full(len(kept), len(kept), np.int64)
+    np.minimum.at(distance, a, between)
+    nearest = between == distance[a]
+    np.minimum.at(row, a[nearest], b[nearest])
+    return np.where(row < len(kept), row, -1), distance
 
 
 def _groups(kept: NDArray[np.bool_], keeper: Indices, rank: Indices, pairs: ContentPairs, threshold: float) -> Indices:
     """(m,) the best-ranked content of the component that near-duplicate pairs of kept contents connect."""
-    parent = np.arange(len(kept))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = int(parent[row])
-        return row
-
     inside = (pairs.distance <= threshold) & kept[pairs.first] & kept[pairs.second]
-    for a, b in zip(pairs.first[inside].tolist(), pairs.second[inside].tolist(), strict=True):
-        a, b = root(a), root(b)
-        better, worse = (a, b) if rank[a] < rank[b] else (b, a)
-        parent[worse] = better
-    linked = np.unique(np.concatenate([pairs.first[inside], pairs.second[inside]]))
-    for row in linked.tolist():
-        parent[row] = root(row)
-    return np.asarray(parent[keeper])
+    order = np.argsort(rank)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    best = np.arange(len(order))  # by place: a place at least as good in the same component
+    low, high = place[pairs.first[inside]], place[pairs.second[inside]]
+    while len(low):
+        low, high = np.minimum(low, high), np.maximum(low, high)
+        np.minimum.at(best, high, low)
+        while not np.array_equal(further := best[best], best):
+            best = further
+        low, high = best[low], best[high]
+        apart = low != high
+        low, high = low[apart], high[apart]
+    return np.asarray(order[best[place[keeper]]])
 
 
 def _lead_of(contents: Indices, lead: Indices) -> Indices:

@@ -10,9 +10,10 @@ from dedup_assets.core.images import orientation_of
 from dedup_assets.core.labels.conflicts import UNION, Comparison, conflict_rows, frames_of_images
 from dedup_assets.core.labels.importing import label_set
 from dedup_assets.core.lineage.audit import removal_rows, removals_after
+from dedup_assets.core.membership import among
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Run
-from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPair, Removal, collect
+from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, NearPairs, Removal, collect
 from dedup_assets.core.scoring.decisions import BoundDecision, Library, bind, file_version, read_decisions
 from dedup_assets.core.scoring.keepers import protected_levels
 from dedup_assets.core.settings import DUPLICATES_TAG, Thresholds
@@ -97,7 +98,7 @@ def collect_duplicates(project: Project, run: Run) -> CollectionSummary:
                 decisions=len(bound),
                 decisions_without_image=sum(not entry.image_ids for entry in bound),
                 waiting_pairs=len(collected.waiting),
-                waiting_images=len({image for pair in collected.waiting for image in (pair.image_a, pair.image_b)}),
+                waiting_images=len(collected.waiting.images),
                 label_conflicts={
                     str(word): int(n) for word, n in conflicts["difference"].value_counts().sort_index().items()
                 },
@@ -149,15 +150,12 @@ def automatic_removals(scores: pd.DataFrame, content_of: dict[str, str]) -> list
     ]
 
 
-def staying_pairs(pairs: pd.DataFrame, scores: pd.DataFrame, thresholds: Thresholds) -> list[NearPair]:
+def staying_pairs(pairs: pd.DataFrame, scores: pd.DataFrame, thresholds: Thresholds) -> NearPairs:
     """The near pairs of images that are no duplicates."""
-    stays = set(scores.loc[scores["keeper_id"].isna(), "image_id"])
+    stays = scores.loc[scores["keeper_id"].isna(), "image_id"]
     near = pairs[pairs["distance"] <= thresholds.near_duplicate]
-    return [
-        NearPair(a, b, float(distance))
-        for a, b, distance in near[["image_a", "image_b", "distance"]].itertuples(index=False)
-        if a in stays and b in stays
-    ]
+    near = near[among(near["image_a"], stays) & among(near["image_b"], stays)]
+    return NearPairs.of(near["image_a"], near["image_b"], near["distance"])
 
 
 def bound_decisions(project: Project, images: pd.DataFrame) -> list[BoundDecision]:
