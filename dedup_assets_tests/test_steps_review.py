@@ -1,12 +1,17 @@
 """Decisions and datasets through the whole chain: what reruns, what is recorded, and what an error leaves alone."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from dedup_assets.core.errors import DecisionError, NoSurvivorError
 from dedup_assets.core.lineage.why import explain
+from dedup_assets.core.run import Run
+from dedup_assets.core.scoring.decisions import read_decisions
 from dedup_assets.core.settings import Thresholds
+from dedup_assets.core.steps import collect_duplicates, write_dataset
 from dedup_assets.core.storage import schema
 from dedup_assets_tests.chain import RESULTS, dataset_folder, only_dataset, removed
 from dedup_assets_tests.pictures import photo, put
@@ -123,3 +128,34 @@ def test_why_asks_for_no_decision_that_was_made(ran):
     told = str(explain(ran.store, near))
     assert "a person may decide" not in told
     assert f"Decided: not duplicate {other}." in told
+
+
+# ---- the decisions that a version keeps
+
+
+@pytest.mark.parametrize("edit", ["another line", "broken", "gone"])
+def test_a_version_keeps_the_decisions_that_were_applied_not_what_was_written_after(ran, edit):
+    ran.decide("003.png,remove,004.png")
+    collect_duplicates(ran.project, Run())
+    if edit == "gone":
+        ran.store.decisions_file.unlink()
+    else:
+        ran.decide("003.png,remove,004.png", "000.png,discard," if edit == "another line" else "000.png,destroy,")
+    written = write_dataset(ran.project, Run())
+    (line,) = read_decisions(Path(written.folder) / "decisions.csv")
+    assert (line.image_id, line.decision, line.duplicate_of) == ("003.png", "remove", "004.png")
+    assert line.content_hash == ran.rows(schema.IMAGES)["003.png"]["file_hash"]
+
+
+def test_a_version_keeps_the_reviewed_file_to_the_byte_where_it_says_what_was_applied(ran):
+    said = "\ufeffmy own;Image_ID;decision;duplicate_of\r\nseen;003.png;REMOVE;004.png\r\n"
+    ran.store.decisions_file.write_bytes(said.encode())
+    kept = dataset_folder(ran.run()) / "decisions.csv"
+    assert kept.read_bytes() == said.encode()
+
+
+def test_decisions_that_change_no_image_leave_the_version_that_stands_as_it_was_written(ran):
+    folder = dataset_folder(ran.run())
+    ran.decide("003.png,not_duplicate,004.png")
+    assert dataset_folder(ran.run()) == folder
+    assert not (folder / "decisions.csv").exists()

@@ -212,15 +212,6 @@ def make_current(folder: Path) -> None:
         point(folder.parent / CURRENT, folder.name)
 
 
-def keep_decisions(decisions: Path, folder: Path) -> None:
-    """Keep the reviewed file as it was when the version was first written, beside its lists."""
-    kept = folder / "decisions.csv"
-    if decisions.is_file() and not kept.exists():
-        partial = kept.with_name(f".{kept.name}.partial")
-        shutil.copyfile(decisions, partial)
-        partial.replace(kept)
-
-
 def _csv(rows: pd.DataFrame) -> bytes:
     return rows.to_csv(index=False, lineterminator="\n").encode()
 

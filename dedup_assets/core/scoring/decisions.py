@@ -89,7 +89,7 @@ class Library:
 
 def file_version(path: Path) -> str:
     """Changes when the content of the file does; 'none' when there is no file."""
-    data = _bytes_of(path)
+    data = bytes_of(path)
     return "none" if data is None else hashlib.sha256(data).hexdigest()[:16]
 
 
@@ -106,7 +106,11 @@ def column_names(cells: Iterable[str]) -> list[str]:
 
 def read_decisions(path: Path) -> list[Decision]:
     """The decisions of a file; none when there is no file. Raises DecisionError naming every bad line."""
-    data = _bytes_of(path)
+    return parse_decisions(bytes_of(path), path)
+
+
+def parse_decisions(data: bytes | None, path: Path) -> list[Decision]:
+    """The same of the bytes of the file, None where there is none."""
     if data is None:
         return []
     try:
@@ -165,7 +169,8 @@ def bind(
     return bound
 
 
-def _bytes_of(path: Path) -> bytes | None:
+def bytes_of(path: Path) -> bytes | None:
+    """The reviewed file; None where there is none. Raises DecisionError for one that cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

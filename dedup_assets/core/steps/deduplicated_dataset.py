@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -10,7 +11,6 @@ from dedup_assets.core.datasets import (
     MANIFEST_COLUMNS,
     REMOVED_COLUMNS,
     DatasetVersion,
-    keep_decisions,
     make_current,
 )
 from dedup_assets.core.delivery import write_and_deliver
@@ -18,6 +18,7 @@ from dedup_assets.core.errors import LabelError
 from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
 from dedup_assets.core.labels.kept import kept_labels, label_columns, write_labels
 from dedup_assets.core.labels.model import LabelSet
+from dedup_assets.core.lineage.applied import file_as_applied
 from dedup_assets.core.lineage.audit import Event, unversioned, with_event
 from dedup_assets.core.membership import among
 from dedup_assets.core.placing import UNKNOWN_TIME
@@ -81,12 +82,19 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
             scored, embedded, collected = done(project, UNIQUENESS_SCORES, EMBEDDINGS, DUPLICATES)
             check_conflicts(project)
             before = store.step(DEDUPLICATED_DATASET)
-            record, versions = store.read_together(schema.REMOVALS, schema.DATASETS)
+            record, versions, applied = store.read_together(schema.REMOVALS, schema.DATASETS, schema.DECISIONS)
         rows = dataset_rows(project)
         check_collected(scored, collected)
         thresholds, embedder = json.loads(scored.settings)["thresholds"], json.loads(embedded.summary)["embedder"]
         facts = {"images": str(project.images), "thresholds": thresholds, "embedder": embedder}
         facts |= {"created_at": run.now.isoformat(timespec="seconds"), "run_id": run.run_id}
+        decided = file_as_applied(project.decisions_file, applied)
+
+        def write_more(folder: Path) -> None:
+            write_labels(rows.labels, folder)
+            if decided is not None:
+                (folder / "decisions.csv").write_bytes(decided)
+
         with store.explained():
             written, delivered = write_and_deliver(
                 project.recipe,
@@ -97,9 +105,8 @@ def write_dataset(project: Project, run: Run) -> DatasetSummary:
                 rows.removed,
                 facts,
                 run.progress,
-                lambda folder: write_labels(rows.labels, folder),
+                write_more,
             )
-            keep_decisions(project.decisions_file, written.folder)
             make_current(written.folder)
         if written.placement != project.recipe.placement:
             run.say(
