@@ -134,6 +134,21 @@ def test_removal_on_other_grounds_supersedes_the_row(record):
     assert (change.added, change.restored) == (0, 0)
 
 
+def test_another_reason_why_the_same_image_stays_supersedes_the_row(record):
+    record.run(identical("b", "a", keeper_reason="first by name"))
+    change = record.run(identical("b", "a", keeper_reason="it is protected (reference folder gold)"))
+    record.run(identical("b", "a", keeper_reason="it is protected (reference folder gold)"))
+    assert record.states() == [("b", "a", "run-1", "superseded"), ("b", "a", "run-2", "in force")]
+    assert record.rows()["keeper_reason"].tolist() == ["first by name", "it is protected (reference folder gold)"]
+    assert (change.added, change.restored) == (0, 0)
+
+
+def test_a_row_of_an_older_release_that_gives_no_reason_stays(record):
+    record.run(B_OF_A)
+    record.run(identical("b", "a", keeper_reason="first by name"))
+    assert record.states() == [("b", "a", "run-1", "in force")]
+
+
 def test_a_person_who_confirms_the_rule_supersedes_it(record):
     record.run(B_OF_A)
     record.run(identical("b", "a", decided_by="Ann"))

@@ -20,7 +20,7 @@ from dedup_assets.core.scoring.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.published import current_set
-from dedup_assets_tests.chain import removed
+from dedup_assets_tests.chain import chain_in, removed
 from dedup_assets_tests.pictures import photo, put
 
 WIDE = Thresholds(0.9, 0.95)
@@ -260,7 +260,9 @@ def test_history_tells_in_the_order_of_time(ran):
     told = history(ran.store, "z/copy.png")
     assert [entry.what for entry in told.happenings] == ["seen", "removed", "scored", "restored", "decided"]
     assert (told.now, told.other_paths) == ("kept", ("001.png",))
-    assert told.happenings[1].sentence.startswith("removed: identical to 001.png; first left out of deduplicated/")
+    assert told.happenings[1].sentence.startswith(
+        "removed: identical to 001.png; 001.png stays: first by name; first left"
+    )
 
 
 def test_the_history_names_other_paths_of_the_same_bytes(ran):
@@ -313,6 +315,14 @@ def test_why_says_that_a_keeper_stays_which_was_saved_anew_while_its_copy_was_th
     ran.run()
     without_the_copy(ran)
     shutil.rmtree(ran.store.datasets)
+    assert explain(ran.store, "z/copy.png").survivor == "001.png"
+
+
+def test_why_does_not_say_that_a_keeper_stays_of_which_nobody_knows_what_it_showed_then(ran):
+    without_the_copy(ran)
+    put(photo(1), ran.images / "001.png", compress_level=0)
+    ran.run()
+    shutil.rmtree(ran.store.datasets)
     told = explain(ran.store, "z/copy.png")
     assert told.survivor is None
     assert told.sentences[-1] == "001.png was changed since, and no dataset version says what it showed then."
@@ -359,3 +369,16 @@ def test_going_back_to_the_dataset_of_another_folder_leaves_its_links_where_they
     chain.run()
     done = roll_back(chain.project, version_called(chain.store, first.version), Run("rollback-1"), "Ann")
     assert (Path(done.folder) / "images" / "000.png").readlink() == there / "000.png"
+
+
+def test_a_removal_that_comes_back_says_why_its_own_keeper_stayed(tmp_path):
+    chain = chain_in(tmp_path)
+    for name, number in (("a.png", 0), ("gold/b.png", 0), ("z.png", 0), ("c.png", 1)):
+        put(photo(number), chain.images / name)
+    chain.run()
+    chain.settings["reference"] = ["gold"]
+    chain.run()
+    del chain.settings["reference"]
+    back(chain)
+    (row,) = chain.store.read(schema.REMOVALS, "image_id = 'z.png' AND superseded_at IS NULL").to_dict("records")
+    assert (row["keeper_id"], row["keeper_reason"]) == ("a.png", "first by name")

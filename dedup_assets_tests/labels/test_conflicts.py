@@ -8,7 +8,11 @@ from dedup_assets.core.errors import DecisionError, LabelError, ProtectedError
 from dedup_assets.core.labels.conflicts import Comparison, Frame
 from dedup_assets.core.labels.exporting import export_dataset
 from dedup_assets.core.labels.model import Annotation, Box, Label
+from dedup_assets.core.lineage.image_history import history
+from dedup_assets.core.lineage.why import explain
+from dedup_assets.core.living.plan import full_plan
 from dedup_assets.core.report import overview
+from dedup_assets.core.run import Run
 from dedup_assets.core.scoring.collection import DUPLICATE, IDENTICAL, REVIEWED, Removal
 from dedup_assets.core.storage import schema
 from dedup_assets.terminal import overview_lines
@@ -189,6 +193,26 @@ def test_a_protected_split_loses_nothing_and_says_what_stayed(tmp_path):
     assert summary.protected_duplicates == 1
     reasons = chain.store.read(schema.REMOVALS).set_index("image_id")["keeper_reason"]
     assert reasons["train/b.png"] == "it is protected (reference folder gold)"
+
+
+def test_where_the_same_image_stays_for_another_reason_record_why_history_and_plan_say_so(tmp_path):
+    chain = protected(tmp_path)
+    chain.run()
+    chain.settings["reference"] = ["gold"]
+    assert full_plan(chain.project, Run()).outcome.other_ground == 1
+    chain.run()
+    record = chain.store.read(schema.REMOVALS).query("image_id == 'train/b.png'")
+    now = "it is protected (reference folder gold)"
+    assert record["keeper_reason"].tolist() == ["first by name", now]
+    assert record["superseded_at"].isna().tolist() == [False, True]
+    why = explain(chain.store, "train/b.png")
+    assert [entry.keeper_reason for entry in (*why.chain, *why.history)] == [now, "first by name"]
+    told = [entry.sentence for entry in history(chain.store, "train/b.png").happenings if entry.what == "removed"]
+    assert [sentence.partition("gold/b.png stays: ")[2].partition(";")[0] for sentence in told] == [
+        "first by name",
+        now,
+    ]
+    assert full_plan(chain.project, Run()).changes_nothing
 
 
 def test_without_protection_the_first_by_name_stays(tmp_path):

@@ -58,12 +58,13 @@ def removals_after(
 ) -> tuple[pd.DataFrame, AuditChange]:
     """The audit record once `new` are the removals in force.
 
-    A row that says the same stays as it is. One about an image that is removed on another ground is superseded, one
-    about an image that is no longer removed is restored; an image that left the folder keeps its row.
+    A row that says the same stays as it is. One about an image that is removed on another ground, or whose keeper stays
+    for another reason, is superseded, one about an image that is no longer removed is restored; an image that left the
+    folder keeps its row.
     """
     active = in_force(record)
     same = _keys(new)
-    unchanged = active & _keys(record).isin(set(same))
+    unchanged = active & _keys(record).isin(set(same)) & ~_other_reason(record, new)
     present = among(record["image_id"], images["image_id"])
     still_removed = among(record["image_id"], new["image_id"])
     record = record.copy()
@@ -76,6 +77,11 @@ def removals_after(
     added = int((~among(fresh["image_id"], record.loc[superseded, "image_id"])).sum())
     together = pd.concat([record, fresh], ignore_index=True) if len(record) else fresh
     return together[schema.REMOVALS.names], AuditChange(added, int(restored.sum()))
+
+
+def other_keeper_reason(before: "pd.Series[str]", now: "pd.Series[str]") -> "pd.Series[bool]":
+    """Where both say why the keeper stays, and not the same."""
+    return before.notna() & now.notna() & (before != now)
 
 
 def in_force(record: pd.DataFrame) -> "pd.Series[bool]":
@@ -122,6 +128,11 @@ def _keys(rows: pd.DataFrame) -> "pd.Series[str]":
     return (
         rows[_SAME].astype(object).fillna("").astype(str).agg("\0".join, axis=1) if len(rows) else pd.Series(dtype=str)
     )
+
+
+def _other_reason(record: pd.DataFrame, new: pd.DataFrame) -> "pd.Series[bool]":
+    now = record["image_id"].map(new.set_index("image_id")["keeper_reason"])
+    return other_keeper_reason(record["keeper_reason"], now)
 
 
 def _time(text: str, otherwise: pd.Timestamp) -> pd.Timestamp:

@@ -105,6 +105,7 @@ def _removal(row: Mapping[Hashable, Any], rollbacks: Mapping[Any, str]) -> Itera
     distance = None if pd.isna(row["distance"]) else float(row["distance"])
     keeper = None if pd.isna(row["keeper_id"]) else str(row["keeper_id"])
     ground = why_gone(str(row["reason"]), keeper, distance, str(row["decided_by"]))
+    ground += "" if pd.isna(row["keeper_reason"]) else f"; {keeper} stays: {row['keeper_reason']}"
     out_of = "" if pd.isna(row["dataset_version"]) else f"; first left out of {row['dataset_version']}"
     yield Happening(row["removed_at"], "removed", f"removed: {ground}{out_of}", str(row["run_id"]))
     for column, what, words in (

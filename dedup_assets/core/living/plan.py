@@ -9,7 +9,7 @@ import pandas as pd
 from dedup_assets.core import steps
 from dedup_assets.core.datasets import version_of_lists
 from dedup_assets.core.errors import DecisionError, DedupError, LabelError, NoImagesError, ProtectedError
-from dedup_assets.core.lineage.audit import in_force
+from dedup_assets.core.lineage.audit import in_force, other_keeper_reason
 from dedup_assets.core.lineage.grounds import why_back
 from dedup_assets.core.lineage.versions import CURRENT, version_called
 from dedup_assets.core.living.decisions_now import check_decisions, words_applied, words_of
@@ -250,8 +250,10 @@ def _moved(
         for image_id, row in back.to_dict("index").items()
     ]
     both = old.index.intersection(new.index)
-    columns = ["keeper_id", "reason", "decided_by"]
-    other = (old.loc[both, columns].fillna("") != new.loc[both, columns].fillna("")).any(axis=1)
+    old, new, columns = old.loc[both], new.loc[both], ["keeper_id", "reason", "decided_by"]
+    other = (old[columns].fillna("") != new[columns].fillna("")).any(axis=1)
+    if "keeper_reason" in old:  # not among what a dataset lists
+        other |= other_keeper_reason(old["keeper_reason"], new["keeper_reason"])
     return {"newly_removed": tuple(leaving), "restored": tuple(returning), "other_ground": int(other.sum())}
 
 

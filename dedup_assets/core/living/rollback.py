@@ -144,13 +144,11 @@ def roll_back(project: Project, version: Version, run: Run, done_by: str) -> Rol
 
 def _removals(left_out: pd.DataFrame, record: pd.DataFrame) -> dict[str, Removal]:
     """The removals of a version, each with what the audit record knows of it beside its list."""
-    keys = ["image_id", "content_hash", "reason", "decided_by"]
-    known = {tuple(row[key] for key in keys): row for row in record.to_dict("records")}
+    keys = ["image_id", "content_hash", "keeper_id", "reason", "decided_by"]
+    known = {tuple(_text(row[key]) for key in keys): row for row in record.to_dict("records")}
     removals = {}
-    for row in left_out.to_dict("records"):
-        noted: Mapping[Hashable, Any] = known.get(
-            (row["image_id"], row["file_hash"], row["reason"], row["decided_by"]), {}
-        )
+    for row in left_out.rename(columns={"file_hash": "content_hash"}).to_dict("records"):
+        noted: Mapping[Hashable, Any] = known.get(tuple(_text(row[key]) for key in keys), {})
         removals[str(row["image_id"])] = Removal(
             image_id=str(row["image_id"]),
             keeper_id=_text(row["keeper_id"]),
