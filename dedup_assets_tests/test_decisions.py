@@ -138,6 +138,39 @@ def test_a_file_with_semicolons_is_written_on_with_semicolons(path, read):
     assert path.read_bytes().startswith(b"Image_ID;Decision;duplicate_of;content_hash;reviewer;decided_at;note\r\n")
 
 
+ABOVE = ["sep=;\r\n", '"SEP=;"\r\n', "sep=;;;;\r\n", "\r\n", "\ufeffsep=;\r\n;;\r\n"]
+
+
+@pytest.mark.parametrize("above", ABOVE)
+def test_what_spreadsheets_put_above_the_columns_is_passed_over_and_counted(read, above):
+    (decision,) = read(f"{above}image_id;decision\r\na,b.jpg;keep\r\n")
+    lines = above.count("\n")
+    assert (decision.image_id, decision.decision, decision.line) == ("a,b.jpg", "keep", lines + 2)
+    with pytest.raises(DecisionError, match=f"line {lines + 3}: unknown decision 'destroy'"):
+        read(f"{above}image_id;decision\r\na;keep\r\nb;destroy\r\n")
+
+
+def test_the_separator_that_a_file_names_holds_whatever_else_is_in_its_columns(read):
+    assert read("sep=|\nimage_id|decision|a,b;c\na;1,2.jpg|keep|\n")[0].image_id == "a;1,2.jpg"
+
+
+@pytest.mark.parametrize("above", ABOVE)
+def test_a_file_is_written_on_below_what_spreadsheets_put_above_the_columns(path, read, above):
+    read(f"{above}image_id;decision\r\na,b.jpg;keep\r\n")
+    DecisionFile(path).record([NewDecision("c.jpg", "remove", "a,b.jpg")], "Ann", "")
+    assert [one.image_id for one in read_decisions(path)] == ["a,b.jpg", "c.jpg"]
+    assert path.read_bytes().decode().startswith(f"{above}image_id;decision;duplicate_of;")
+    assert DecisionFile(path).undo("Ann") == ("c.jpg",)
+    assert [one.image_id for one in read_decisions(path)] == ["a,b.jpg"]
+
+
+@pytest.mark.parametrize("nothing", ["", "\ufeff", "\n", "sep=;\n"])
+def test_a_file_with_nothing_in_it_can_be_written_to(path, read, nothing):
+    assert read(nothing) == []
+    DecisionFile(path).record([NewDecision("a.jpg", "keep")], "Ann", "")
+    assert [one.image_id for one in read_decisions(path)] == ["a.jpg"]
+
+
 def test_capitals_in_the_names_of_columns_do_not_matter(read):
     assert read("Image_ID,DECISION\na.jpg,keep\n")[0].image_id == "a.jpg"
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dedup_assets.core.errors import DecisionError, StoreError
-from dedup_assets.core.scoring.decisions import COLUMNS, NOT_DUPLICATE, REMOVE, column_names, separator_of
+from dedup_assets.core.scoring.decisions import (
+    COLUMNS,
+    NOT_DUPLICATE,
+    REMOVE,
+    above_header,
+    column_names,
+    separator_of,
+)
 
 _BOM = "\ufeff"
 _LOCK_SECONDS = 10.0
@@ -128,9 +135,9 @@ class DecisionFile:
 
     def _read(self) -> "_Sheet":
         if not self.path.is_file():
-            return _Sheet.of(",".join(COLUMNS) + "\n", self.path)
+            return _Sheet.of("", self.path)
         try:
-            return _Sheet.of(self.path.read_bytes().decode("utf-8") or ",".join(COLUMNS) + "\n", self.path)
+            return _Sheet.of(self.path.read_bytes().decode("utf-8"), self.path)
         except UnicodeDecodeError as error:
             raise DecisionError(f"{self.path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV") from error
 
@@ -187,20 +194,21 @@ class _Sheet:
     def of(cls, text: str, path: Path) -> "_Sheet":
         bom, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
         separator = separator_of(text)
-        rows = _rows(text, path, separator)
+        above, text = above_header(text)
+        rows = _rows(text or separator.join(COLUMNS) + "\n", path, separator)
         header, names = next(rows)
         columns = column_names(names)
         line_end = "\r\n" if header.endswith("\r\n") else "\n"
         missing = [name for name in COLUMNS if name not in columns]
         sheet = cls(
-            bom + (header.rstrip("\r\n") + "".join(f"{separator}{name}" for name in missing) + line_end),
+            bom + above + (header.rstrip("\r\n") + "".join(f"{separator}{name}" for name in missing) + line_end),
             columns,
             line_end,
             separator,
         )
         longest = len(columns)
         columns += missing
-        for line, (row, cells) in enumerate(rows, start=2):
+        for line, (row, cells) in enumerate(rows, start=2 + len(above.splitlines())):
             if missing and len(cells) > longest:
                 raise DecisionError(f"{path.name} row {line} has more cells than the first line names; mend that row")
             sheet.records.append(sheet._record(row, cells))

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 import unicodedata
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,11 @@ WORDS = (KEEP, REMOVE, DISCARD, NOT_DUPLICATE)
 COLUMNS = ("image_id", "decision", "duplicate_of", "content_hash", "reviewer", "decided_at", "note")
 _NAMES = ("image_id", "duplicate_of")
 _SHOWN_ERRORS = 10
+_SEPARATOR = re.compile(r'sep=([^\w\s"]|\t)', re.IGNORECASE)
+_EMPTY_ROWS = r"(?:[ \t,;]*(?:\r\n|\n|\r))*"
+_ABOVE_HEADER = re.compile(
+    rf'{_EMPTY_ROWS}(?:"?{_SEPARATOR.pattern}"?[,;\t]*(?:\r\n|\n|\r|$))?{_EMPTY_ROWS}', re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +99,19 @@ def file_version(path: Path) -> str:
     return "none" if data is None else hashlib.sha256(data).hexdigest()[:16]
 
 
+def above_header(text: str) -> tuple[str, str]:
+    """What a spreadsheet may have put above the line that names the columns, `sep=;` and empty rows, and the rest."""
+    end = _ABOVE_HEADER.match(text).end()  # type: ignore[union-attr]  # it matches nothing, too
+    return text[:end], text[end:]
+
+
 def separator_of(text: str) -> str:
-    """What stands between the cells: a comma, or the semicolon or tab that spreadsheets of many countries write."""
-    header = text.partition("\n")[0]
-    return max(",;\t", key=header.count)
+    """What stands between the cells: what the file says itself, else a comma, or the semicolon or tab that spreadsheets
+    of many countries write."""
+    above, rest = above_header(text)
+    said = _SEPARATOR.search(above)
+    header = rest.partition("\n")[0]
+    return said[1] if said else max(",;\t", key=header.count)
 
 
 def column_names(cells: Iterable[str]) -> list[str]:
@@ -117,7 +132,9 @@ def parse_decisions(data: bytes | None, path: Path) -> list[Decision]:
         text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DecisionError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=separator_of(text))
+    above, rest = above_header(text)
+    first = above.count("\n")
+    rows = csv.DictReader(io.StringIO(rest, newline=""), strict=True, delimiter=separator_of(text))
     try:
         names = column_names(rows.fieldnames or ())
         if not names:
@@ -131,9 +148,10 @@ def parse_decisions(data: bytes | None, path: Path) -> list[Decision]:
                 f"{path} has no column '{missing[0]}'; its first line must name the columns, at least image_id,decision"
             )
         rows.fieldnames = names
-        decisions = [_decision(rows.line_num, row) for row in rows if any(row.values())]
+        decisions = [_decision(rows.line_num + first, row) for row in rows if any(row.values())]
     except csv.Error as error:
-        raise DecisionError(f"{path} line {rows.line_num + 1}: {error}; mend the quotes of that line") from error
+        line = rows.line_num + first + 1
+        raise DecisionError(f"{path} line {line}: {error}; mend the quotes of that line") from error
     _refuse(path, [problem for decision in decisions for problem in _problems(decision)])
     return decisions
 
