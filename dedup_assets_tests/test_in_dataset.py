@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
+from dedup_assets.cli import cli
 from dedup_assets.core import steps
 from dedup_assets.core.errors import DedupError
 from dedup_assets.core.lineage.image_history import history
@@ -129,3 +131,44 @@ def test_a_store_that_was_moved_tells_where_its_dataset_is_now(ran):
     version = ran.run()["deduplicated_dataset"].version
     moved = Store(ran.store.folder.rename(ran.store.folder.with_name("moved")))
     assert overview(moved).dataset == str(moved.datasets / version)
+
+
+@pytest.mark.parametrize("what", ["kept", "removed"])
+def test_an_export_of_the_lists_is_of_the_dataset_that_stands_and_says_so(stopped, what):
+    version = version_called(stopped.store, "current")
+    listed = version.manifest if what == "kept" else version.removed
+    told = CliRunner().invoke(cli, ["export", what, "--store", str(stopped.store.folder)])
+    assert [line.partition(",")[0] for line in told.stdout.splitlines()[1:]] == listed["image_id"].tolist()
+    assert told.stderr.startswith(f"this is {version.label}, the dataset that stands; the tables are of a later run")
+    stopped.run()
+    told = CliRunner().invoke(cli, ["export", what, "--store", str(stopped.store.folder)])
+    assert told.stderr == ""
+    assert [line.partition(",")[0] for line in told.stdout.splitlines()[1:]] != listed["image_id"].tolist()
+
+
+def test_an_export_in_a_format_says_that_the_tables_are_of_a_later_run(stopped, tmp_path):
+    (stopped.images / "004.png").touch()
+    command = [
+        "export",
+        "--format",
+        "manifest",
+        "--store",
+        str(stopped.store.folder),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    put(photo(4), stopped.images / "004.png")
+    told = CliRunner().invoke(cli, command)
+    assert told.exit_code == 0, told.output
+    assert told.stderr.startswith(f"this is {version_called(stopped.store, 'current').label}, the dataset that stands;")
+
+
+def test_an_export_of_the_lists_before_any_dataset_says_that_there_is_none(chain):
+    steps.scan_images(chain.project, Run())
+    steps.embed_images(chain.project, Run())
+    steps.find_neighbours(chain.project, Run())
+    steps.score_uniqueness(chain.project, Thresholds(), Run())
+    steps.collect_duplicates(chain.project, Run())
+    told = CliRunner().invoke(cli, ["export", "removed", "--store", str(chain.store.folder)])
+    assert "z/copy.png" in told.stdout
+    assert told.stderr.startswith("no run has written a dataset yet;")

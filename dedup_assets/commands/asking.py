@@ -74,7 +74,7 @@ def export(
     store: Path | None,
 ) -> None:
     """Write the dataset in the format of your training code, or a table as CSV, Parquet, JSON or a list of images."""
-    from dedup_assets.core.export import export_frame, write_export
+    from dedup_assets.core.export import export_frame, which_dataset, write_export
     from dedup_assets.core.storage.published import for_reading
 
     if format_:
@@ -83,7 +83,10 @@ def export(
     if dataset or collection:
         raise click.UsageError("--dataset and --collection go with --format")
 
-    frame = export_frame(for_reading(existing(store)), what)
+    reading = for_reading(existing(store))
+    frame = export_frame(reading, what)
+    if what in ("kept", "removed") and (said := which_dataset(reading)):
+        click.echo(said, err=True)
     if output:
         write_export(frame, output)
         click.echo(f"{len(frame):,} rows in {output}")
@@ -100,6 +103,7 @@ def _export_dataset(
     placement: str,
     store: Path | None,
 ) -> None:
+    from dedup_assets.core.export import which_dataset
     from dedup_assets.core.labels.exporting import export_dataset
     from dedup_assets.core.lineage.versions import CURRENT
 
@@ -114,3 +118,5 @@ def _export_dataset(
         existing(store), format_, output, placement=placement, version=version, collection=collection
     )
     click.echo("\n".join(report.sentences))
+    if not (dataset or collection) and (said := which_dataset(existing(store))):
+        click.echo(said, err=True)

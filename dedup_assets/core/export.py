@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.lineage.versions import CURRENT, current_version, version_called
 from dedup_assets.core.project import remembered
 from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
+from dedup_assets.core.steps.record import dataset_is_behind
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
 
@@ -18,11 +20,25 @@ SUFFIXES = (".csv", ".parquet", ".json", ".txt")
 
 
 def export_frame(store: Store, what: str) -> pd.DataFrame:
-    """`kept` or `removed` images as the dataset lists them, or one of TABLES."""
+    """`kept` or `removed` images of the dataset that stands, or one of TABLES; where no run has written a dataset yet,
+    what the tables say that one would hold."""
     if what in TABLES:
         return store.read(TABLES[what])
+    if dataset_is_behind(store.steps()):
+        version = version_called(store, CURRENT)
+        return version.manifest if what == "kept" else version.removed
     rows = dataset_rows(remembered(store))
     return rows.kept if what == "kept" else rows.removed
+
+
+def which_dataset(store: Store) -> str | None:
+    """A sentence where the dataset that stands is not what the tables say; None where they are of one run."""
+    standing = current_version(store)
+    if standing is None:
+        return "no run has written a dataset yet; this is what the tables say that one would hold"
+    if dataset_is_behind(store.steps()):
+        return f"this is {standing}, the dataset that stands; the tables are of a later run that stopped before it"
+    return None
 
 
 def write_export(frame: pd.DataFrame, path: Path) -> None:
