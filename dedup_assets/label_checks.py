@@ -6,13 +6,14 @@ import dagster as dg
 import pandas as pd
 
 from dedup_assets.assets import readable_failures
-from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
+from dedup_assets.core.labels.conflicts import CURE, differences, told
 from dedup_assets.core.project import Project
-from dedup_assets.core.scoring.leakage import leakage
+from dedup_assets.core.scoring.leakage import leak_rows, leakage
 from dedup_assets.core.storage import schema
 from dedup_assets.metadata import cell
 
 _SHOWN = 20
+_LEFT = ["image_a", "image_b", "split_a", "split_b", "distance"]
 _COLUMNS = ["image_id", "keeper_id", "difference", "outcome"]
 _ERROR, _WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -32,17 +33,14 @@ def build_label_checks(
         description="The labels of removed copies say the same as those of the image that stays.",
     )
     def labels_of_duplicates_agree() -> dg.AssetCheckResult:
-        found = store.read(schema.LABEL_CONFLICTS)
-        real = found[found["difference"] != NOT_COMPARABLE]
-        images = int(real["image_id"].nunique())
-        counts = ", ".join(f"{count:,} {word}" for word, count in real["difference"].value_counts().items())
+        found = differences(store.read(schema.LABEL_CONFLICTS))
+        counts = ", ".join(f"{count:,} {word}" for word, count in found["difference"].value_counts().items())
+        cure = f"; {CURE}" if stops else ""
         return dg.AssetCheckResult(
-            passed=real.empty,
+            passed=found.empty,
             severity=_ERROR if stops else _WARN,
-            description=f"the labels of {images:,} removed images differ from those of the image that stays ({counts})"
-            if images
-            else "the labels of duplicates agree",
-            metadata={"differences": _table(real[_COLUMNS])} if images else {},
+            description=f"{told(found)} ({counts}){cure}" if len(found) else "the labels of duplicates agree",
+            metadata={"differences": _table(found[_COLUMNS])} if len(found) else {},
         )
 
     @dg.asset_check(
@@ -54,6 +52,8 @@ def build_label_checks(
     def no_picture_in_two_splits() -> dg.AssetCheckResult:
         with readable_failures():
             report = leakage(store)
+        left = leak_rows(report).query("left")
+        cure = ", or set leakage to 'warn'" if blocks else ""
         across = "\n".join(
             f"| {cell(pair.split_a)} / {cell(pair.split_b)} | {pair.exact:,} | {pair.near:,} | {pair.left:,} |"
             for pair in (*report.across, *report.within)
@@ -62,8 +62,9 @@ def build_label_checks(
         return dg.AssetCheckResult(
             passed=report.left == 0,
             severity=_ERROR if blocks else _WARN,
-            description=report.sentence,
-            metadata={"pairs": dg.MetadataValue.md(table)} if across else {},
+            description=f"{report.problem}{cure}" if report.problem else report.sentence,
+            metadata=({"pairs": dg.MetadataValue.md(table)} if across else {})
+            | ({"left": _table(left[_LEFT].round({"distance": 4}))} if len(left) else {}),
         )
 
     return [labels_of_duplicates_agree, no_picture_in_two_splits]

@@ -163,7 +163,7 @@ def test_labels_of_duplicates_that_differ_stop_the_plan_where_they_stop_a_run(tm
     chain = chain_in(tmp_path, labels="conflict")
     pair_of(chain.images)
     problem = plan_of(chain).problem
-    assert "the labels of 1 removed images differ" in problem
+    assert "the labels of 1 removed image differ" in problem
     with pytest.raises(LabelError) as stopped:
         chain.run()
     assert str(stopped.value) == problem

@@ -160,7 +160,7 @@ def test_another_policy_runs_the_collection_again(tmp_path):
 
 
 def test_the_policy_conflict_stops_before_the_dataset(tmp_path):
-    with pytest.raises(LabelError, match=r"the labels of 1 removed images differ .* first 'images/copy.png' and"):
+    with pytest.raises(LabelError, match=r"the labels of 1 removed image differ .* first 'images/copy.png' and"):
         ran(tmp_path, labels="conflict")
     assert not (tmp_path / "store" / "datasets").exists()
 

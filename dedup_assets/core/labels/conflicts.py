@@ -155,6 +155,23 @@ def conflict_rows(conflicts: Sequence[Conflict]) -> pd.DataFrame:
     return frame
 
 
+def differences(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of the rows of conflicts that are differences, not labels that cannot be compared."""
+    return rows[rows["difference"] != NOT_COMPARABLE]
+
+
+def told(found: pd.DataFrame) -> str:
+    """Some differences in words, by the first two images."""
+    pairs, first = len(found[["image_id", "keeper_id"]].drop_duplicates()), found.iloc[0]
+    return (
+        f"the labels of {pairs:,} removed image{'s' if pairs > 1 else ''} differ from those of the image that stays, "
+        f"first '{first['image_id']}' and '{first['keeper_id']}'"
+    )
+
+
+CURE = "correct the annotations, or set labels to 'keeper' or 'union'"
+
+
 def frames_of_images(images: pd.DataFrame) -> dict[str, Frame]:
     """The frames of the readable images."""
     readable = images[images["status"] == "ok"]

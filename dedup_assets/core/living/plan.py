@@ -164,14 +164,8 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
 
 def _blocking_leak(project: Project) -> str | None:
     """What the check no_picture_in_two_splits would stop a run with; None where it would pass, or only warn."""
-    found = leakage(project.store) if project.leakage == "block" else None
-    if found is None or not found.left:
-        return None
-    first = found.leaks[0]
-    return (
-        f"{found.sentence}, first '{first.image_a}' and '{first.image_b}'; decide which of them leave, or set leakage "
-        "to 'warn'. The dataset was not written"
-    )
+    found = leakage(project.store).problem if project.leakage == "block" else None
+    return f"{found}, or set leakage to 'warn'. The dataset was not written" if found else None
 
 
 def _without_outcome(

@@ -83,6 +83,14 @@ class LeakageReport:
         found = f"{self.found:,} pair{'s' if self.found > 1 else ''} across splits"
         return f"{found}, {self.left:,} of them left in the dataset ({pairs})"
 
+    @property
+    def problem(self) -> str | None:
+        """What is left, by its first two images, and what to do about it; None where nothing is."""
+        if not self.left:
+            return None
+        first = self.leaks[0]
+        return f"{self.sentence}, first '{first.image_a}' and '{first.image_b}'; decide which of them leave"
+
 
 def leakage(store: Store) -> LeakageReport:
     """What the last scores say about splits. Raises DedupError where nothing was scored yet."""

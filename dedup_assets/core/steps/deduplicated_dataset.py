@@ -15,7 +15,7 @@ from dedup_assets.core.datasets import (
 )
 from dedup_assets.core.delivery import write_and_deliver
 from dedup_assets.core.errors import LabelError
-from dedup_assets.core.labels.conflicts import NOT_COMPARABLE
+from dedup_assets.core.labels.conflicts import CURE, differences, told
 from dedup_assets.core.labels.kept import kept_labels, label_columns, write_labels
 from dedup_assets.core.labels.model import LabelSet
 from dedup_assets.core.lineage.applied import file_as_applied
@@ -184,14 +184,9 @@ def check_conflicts(project: Project) -> None:
     """Raise LabelError where labels of duplicates differ and the policy is to stop."""
     if project.labels != "conflict":
         return
-    found = project.store.read(schema.LABEL_CONFLICTS, "difference <> ?", (NOT_COMPARABLE,))
+    found = differences(project.store.read(schema.LABEL_CONFLICTS))
     if len(found):
-        image, keeper = found["image_id"].iloc[0], found["keeper_id"].iloc[0]
-        pairs = len(found[["image_id", "keeper_id"]].drop_duplicates())
-        raise LabelError(
-            f"the labels of {pairs:,} removed images differ from those of the image that stays, first '{image}' and "
-            f"'{keeper}'; correct the annotations, or set labels to 'keeper' or 'union'. The dataset was not written"
-        )
+        raise LabelError(f"{told(found)}; {CURE}. The dataset was not written")
 
 
 def _with_version(rows: pd.DataFrame, project: Project, written: DatasetVersion, run: Run) -> pd.DataFrame:
