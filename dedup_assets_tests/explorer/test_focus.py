@@ -65,3 +65,44 @@ def test_an_image_framed_by_key_keeps_the_focus(review):
     first = review.locator("[data-members] button").first
     sync_api.expect(first).to_have_attribute("aria-current", "true")
     sync_api.expect(first).to_be_focused()
+
+
+def chosen_way(review):
+    return review.locator("[data-mode][aria-checked=true]").inner_text()
+
+
+def test_the_ways_to_compare_are_one_stop_of_the_tab_key_and_arrows_choose_one(review):
+    stops = review.locator("[data-mode][tabindex='0']")
+    assert stops.all_inner_texts() == ["Side by side"]
+    review.get_by_role("button", name="Zoom").focus()
+    review.keyboard.press("Shift+Tab")
+    for key, way in [("ArrowRight", "Flicker"), ("ArrowDown", "Swipe"), ("ArrowLeft", "Flicker")]:
+        review.keyboard.press(key)
+        assert chosen_way(review) == way
+        assert review.evaluate("document.activeElement.textContent") == way
+        assert stops.all_inner_texts() == [way]
+    for _ in range(2):
+        review.keyboard.press("ArrowUp")
+    assert chosen_way(review) == "Difference"
+    wait_for_group(review, 1)
+
+
+def test_the_edge_of_swipe_goes_where_keys_say_and_keeps_the_focus_from_group_to_group(review):
+    review.get_by_role("radio", name="Swipe").click()
+    edge = review.get_by_role("slider")
+    edge.focus()
+    for key, at in [("ArrowUp", "55"), ("ArrowLeft", "50"), ("PageDown", "25"), ("Home", "0"), ("End", "100")]:
+        review.keyboard.press(key)
+        sync_api.expect(edge).to_have_attribute("aria-valuenow", at)
+    review.keyboard.press("j")
+    wait_for_group(review, 2)
+    sync_api.expect(review.get_by_role("slider")).to_be_focused()
+
+
+def test_a_way_to_compare_is_shown_as_chosen_when_all_is_decided_too(review):
+    for place in range(1, 5):
+        wait_for_group(review, place)
+        review.keyboard.press("Enter")
+    review.get_by_text("All done").wait_for()
+    review.get_by_role("radio", name="Swipe").click()
+    assert chosen_way(review) == "Swipe"

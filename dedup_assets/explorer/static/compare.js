@@ -1,6 +1,6 @@
 // Two pictures on the stage: side by side, by turns, wiped over one another, or what differs between them.
 import { differenceCanvas, subtractOn } from "/static/difference.js";
-import { baseName, fileSize, h, imagePage, picture, plural, score } from "/static/dom.js";
+import { $, baseName, fileSize, h, imagePage, picture, plural, score } from "/static/dom.js";
 import { howLaid, layer } from "/static/overlay.js";
 import { fullSize } from "/static/zoom.js";
 
@@ -10,6 +10,7 @@ export const MODES = ["side", "flicker", "swipe", "difference"];
 // Fill the stage; `roles` are the words above the two pictures.
 export function compare(stage, mode, [first, second], roles, distance) {
   stop();
+  const sliding = document.activeElement?.matches("[role=slider]") && stage.contains(document.activeElement);
   if (mode === "side" || !first.hash || !second.hash) {
     stage.replaceChildren(h("div", { class: "side" }, pane(first, second, roles[0], false), pane(second, first, roles[1], true)));
     return;
@@ -19,6 +20,7 @@ export function compare(stage, mode, [first, second], roles, distance) {
   const how = h("span", { class: "muted" });
   howLaid(first, second).then((words) => { how.textContent = words; });
   stage.replaceChildren(h("div", { class: "one" }, h("div", { class: "caption" }, shown.caption, near, how), shown.canvas, h("div", { class: "two-facts" }, facts(first, second), facts(second, first))));
+  if (sliding) $("[role=slider]", stage)?.focus();
 }
 
 let stop = () => {};
@@ -83,7 +85,7 @@ function swipe(first, second, roles) {
     show((event.clientX - box.left) / box.width);
   });
   canvas.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: -0.05, ArrowRight: 0.05 }[event.key];
+    const step = { ArrowLeft: -0.05, ArrowDown: -0.05, ArrowRight: 0.05, ArrowUp: 0.05, PageDown: -0.25, PageUp: 0.25, Home: -1, End: 1 }[event.key];
     if (step === undefined) return;
     show(at + step);
     event.stopPropagation();

@@ -4,6 +4,7 @@ import { openBulk } from "/static/bulk.js";
 import { compare, flip, MODES } from "/static/compare.js";
 import { $, $$, baseName, count, h, picture, plural, say, score, thumb } from "/static/dom.js";
 import { Outbox } from "/static/outbox.js";
+import { radios } from "/static/radios.js";
 import { watchRun } from "/static/run.js";
 import { lasting, reviewer } from "/static/shell.js";
 import { Zoom } from "/static/zoom.js";
@@ -133,7 +134,6 @@ function show() {
   showMembers();
   $("[data-suggestion]").replaceChildren(...suggestion(stays));
   $("[data-where]").textContent = `Group ${count(place + 1)} of ${count(groups.length)} · ${plural(group.members.length, "image")}${distance === null ? "" : ` · distance ${score(distance)}`}`;
-  for (const button of $$("[data-mode]")) button.setAttribute("aria-checked", String(button.dataset.mode === mode));
   $("[data-do=accept]").disabled = !Object.keys(group.plan).length;
 }
 
@@ -266,7 +266,7 @@ const actions = {
   undo: () => outbox.add("/api/review/undo", { reviewer: reviewer() }),
 };
 for (const button of $$("[data-do]")) button.addEventListener("click", () => actions[button.dataset.do]());
-for (const button of $$("[data-mode]")) button.addEventListener("click", () => setMode(button.dataset.mode));
+const showMode = radios($$("[data-mode]"), (button) => setMode(button.dataset.mode));
 $("[data-zoom]").addEventListener("click", () => look());
 $("[data-help]").addEventListener("click", () => $("[data-help-dialog]").showModal());
 $("[data-bulk]").addEventListener("click", () => openBulk(() => {
@@ -277,6 +277,7 @@ $("[data-bulk]").addEventListener("click", () => openBulk(() => {
 
 function setMode(name) {
   mode = name;
+  showMode($(`[data-mode=${mode}]`));
   if (mode !== "side") zoom.end();
   if (group) show();
   address();
@@ -347,4 +348,5 @@ document.addEventListener("store-changed", () => {
   details.clear();
   load();
 });
+showMode($(`[data-mode=${mode}]`));
 load().finally(() => outbox.send());
