@@ -146,6 +146,17 @@ def test_an_export_of_the_lists_is_of_the_dataset_that_stands_and_says_so(stoppe
     assert [line.partition(",")[0] for line in told.stdout.splitlines()[1:]] != listed["image_id"].tolist()
 
 
+def test_an_export_of_the_lists_after_going_back_is_of_the_dataset_gone_back_to(ran):
+    ran.run()
+    put(photo(7), ran.images / "new.png")
+    ran.run()
+    version = version_called(ran.store, "previous")
+    roll_back(ran.project, version, Run(), "Ann")
+    told = CliRunner().invoke(cli, ["export", "kept", "--store", str(ran.store.folder)])
+    assert [line.partition(",")[0] for line in told.stdout.splitlines()[1:]] == version.manifest["image_id"].tolist()
+    assert "it was gone back to, and images that came since are not in it" in told.stderr
+
+
 def test_an_export_in_a_format_says_that_the_tables_are_of_a_later_run(stopped, tmp_path):
     (stopped.images / "004.png").touch()
     command = [

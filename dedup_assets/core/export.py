@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from dedup_assets.core.errors import DedupError
+from dedup_assets.core.lineage.run_links import ROLLBACK
 from dedup_assets.core.lineage.versions import CURRENT, current_version, version_called
 from dedup_assets.core.project import remembered
 from dedup_assets.core.steps.deduplicated_dataset import dataset_rows
-from dedup_assets.core.steps.record import dataset_is_behind
+from dedup_assets.core.steps.record import DUPLICATES, dataset_is_behind
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
 
@@ -24,7 +25,7 @@ def export_frame(store: Store, what: str) -> pd.DataFrame:
     what the tables say that one would hold."""
     if what in TABLES:
         return store.read(TABLES[what])
-    if dataset_is_behind(store.steps()):
+    if _other_than_dataset(store):
         version = version_called(store, CURRENT)
         return version.manifest if what == "kept" else version.removed
     rows = dataset_rows(remembered(store))
@@ -36,8 +37,16 @@ def which_dataset(store: Store) -> str | None:
     standing = current_version(store)
     if standing is None:
         return "no run has written a dataset yet; this is what the tables say that one would hold"
-    if dataset_is_behind(store.steps()):
-        return f"this is {standing}, the dataset that stands; the tables are of a later run that stopped before it"
+    return (said := _other_than_dataset(store)) and f"this is {standing}, the dataset that stands; {said}"
+
+
+def _other_than_dataset(store: Store) -> str | None:
+    """In what the tables are other than the dataset that stands, if they are."""
+    records = store.steps()
+    if dataset_is_behind(records):
+        return "the tables are of a later run that stopped before it"
+    if DUPLICATES in records and records[DUPLICATES].input_version == ROLLBACK:
+        return "it was gone back to, and images that came since are not in it"
     return None
 
 
