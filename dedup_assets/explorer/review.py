@@ -32,7 +32,7 @@ def groups(request: Request) -> Response:
     found = explorer.review(snapshot)
     waiting = set(found.waiting)
     entries = [
-        [snapshot.gallery.ids[leader], group.pairs[0][2], len(group.members), leader in waiting]
+        [snapshot.gallery.ids[leader], float(group.pairs.distance[0]), len(group.members), leader in waiting]
         for leader in found.groups.order
         for group in [found.groups.by_leader[leader]]
     ]
@@ -138,8 +138,7 @@ def _described(snapshot: Snapshot, review: Review, leader: int, keeper: int | No
     plan = review.suggest(state, keeper)
     stays = review.stays(state, plan, keeper)
     beside = next((row for row in members if row not in state.removed), members[0]) if stays is None else stays
-    distances = {b if a == beside else a: distance for a, b, distance in state.group.pairs if beside in (a, b)}
-    waits = {row for a, b, _ in state.waiting for row in (a, b)}
+    distances, waits = state.group.pairs.of(beside), state.waiting.rows
     copies = Counter(snapshot.gallery.keeper[[*state.group.everyone]].tolist())
     return {
         "id": str(ids[leader]),

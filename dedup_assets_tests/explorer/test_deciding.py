@@ -1,6 +1,8 @@
 """Decisions made in the Explorer: how they are checked and undone, and what the chain makes of them."""
 
 import csv
+import gc
+import itertools
 import threading
 
 import pytest
@@ -8,6 +10,7 @@ from filelock import FileLock
 
 from dedup_assets.core.exploring import decision_file
 from dedup_assets.core.exploring.decision_file import DecisionFile
+from dedup_assets.core.exploring.review import GroupState
 from dedup_assets.core.project import remembered
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.store import Store
@@ -54,6 +57,18 @@ def test_a_group_names_its_suggested_keeper_and_why(page):
     assert group["id"] == "train/3.png"
     assert group["plan"] == {"test/3_again.png": "train/3.png", "test/3_small.png": "train/3.png"}
     assert group["reason"] == "larger picture (320x240 against 296x222)"
+
+
+def test_what_a_group_was_after_each_of_many_decisions_is_not_kept_in_memory(page, store):
+    explorer = page.app.state.explorer
+    snapshot = explorer.snapshot()
+    words = itertools.product(["keep", "remove", "discard", "not_duplicate"], ["train/3.png", "test/3_again.png"])
+    for word, image in words:
+        store.decisions_file.write_text(f"image_id,decision,duplicate_of\n{image},{word},test/3_small.png\n")
+        assert len(explorer.review(snapshot).waiting) >= GROUPS - 1
+    groups = explorer.review(snapshot).groups
+    group = groups.by_leader[groups.group_of[snapshot.gallery.row_of["train/3.png"]]]
+    assert 0 < sum(isinstance(one, GroupState) and one.group is group for one in gc.get_objects()) <= 3
 
 
 def test_a_group_says_one_distance_for_each_image_however_many_pairs_it_has(page, store):

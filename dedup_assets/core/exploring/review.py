@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from dedup_assets.core.errors import DecisionError
 from dedup_assets.core.exploring.decision_file import NewDecision
-from dedup_assets.core.exploring.groups import Group, Groups
+from dedup_assets.core.exploring.groups import Group, Groups, Pairs
 from dedup_assets.core.exploring.snapshot import Snapshot
 from dedup_assets.core.exploring.standing import mark_of, who_decided
 from dedup_assets.core.scoring.collection import BY_RULE, DUPLICATE, IDENTICAL, Collection, NearPairs, Removal, collect
@@ -40,13 +42,15 @@ class GroupState:
     """A group as decided so far: `waiting` pairs, `removed` rows and the row each stays for (-1: discarded), `kept`."""
 
     group: Group
-    waiting: tuple[tuple[int, int, float], ...]
+    waiting: Pairs
     removed: dict[int, int]
     kept: frozenset[int]
     apart: frozenset[int]
 
 
-_States = dict[tuple[int, tuple[object, ...]], GroupState]
+_Words = tuple[object, ...]
+_States = dict[int, dict[_Words, GroupState]]
+_STATES_KEPT = 3  # of each group: as it is, as it would be, and as it was
 
 
 class Review:
@@ -73,7 +77,7 @@ class Review:
     @cached_property
     def waiting(self) -> list[int]:
         """Leaders of the groups that still wait, nearest pair first."""
-        return [leader for leader in self.groups.order if self.state(leader).waiting]
+        return [leader for leader in self.groups.order if len(self.state(leader).waiting)]
 
     @cached_property
     def words(self) -> dict[str, str]:
@@ -88,23 +92,24 @@ class Review:
         group = self.groups.by_leader[leader]
         if not said:
             return _untouched(group)
-        key = (leader, tuple((entry.decision.decision, entry.image_ids, entry.duplicate_of) for entry in said))
-        if key not in self._known:
-            self._known[key] = self._decided(group, said)
-        return self._known[key]
+        known = self._known.setdefault(leader, {})
+        words = tuple((entry.decision.decision, entry.image_ids, entry.duplicate_of) for entry in said)
+        state = known.get(words)
+        if state is None:
+            state = known[words] = self._decided(group, said)
+            for old in list(known)[:-_STATES_KEPT]:
+                known.pop(old, None)
+        return state
 
     def suggest(self, state: GroupState, first: int | None = None) -> list[Suggestion]:
         """Whom to remove for whom: the best of the keeper order stay (`first` before all), each other goes for its
         nearest of them. Nobody is removed for an image it is no near duplicate of."""
-        between: dict[int, list[tuple[float, int]]] = {}
-        for a, b, distance in state.waiting:
-            between.setdefault(a, []).append((distance, b))
-            between.setdefault(b, []).append((distance, a))
+        between = state.waiting.rows
         nearest: dict[int, tuple[float, int]] = {}  # to a keeper
 
         def keep(keeper: int) -> None:
             keepers.add(keeper)
-            for distance, row in between.get(keeper, ()):
+            for row, distance in state.waiting.of(keeper).items():
                 nearest[row] = min(nearest.get(row, (distance, keeper)), (distance, keeper))
 
         keepers: set[int] = set()
@@ -143,7 +148,7 @@ class Review:
         found = {}
         for leader in self.waiting:
             group = self.groups.by_leader[leader]
-            if leader not in self._said and group.pairs[-1][2] <= distance:
+            if leader not in self._said and group.pairs.distance[-1] <= distance:
                 found[leader] = self.suggest(self.state(leader))
         return found
 
@@ -153,8 +158,7 @@ class Review:
         if action == ACCEPT:
             return self.lines(self.suggest(state, keeper))
         if action == NOT_DUPLICATE:
-            pairs = [(a, b) for a, b, _ in state.waiting if row in (a, b)]
-            return [self._line(row, NOT_DUPLICATE, b if a == row else a) for a, b in pairs]
+            return [self._line(row, NOT_DUPLICATE, other) for other in state.waiting.of(row)]
         if action == REMOVE:
             return [self._line(row, REMOVE, self._stays_for(state, row, keeper))]
         if action in (KEEP, DISCARD):
@@ -180,7 +184,7 @@ class Review:
         if action == DISCARD:
             return state.removed.get(row) == -1
         if action == NOT_DUPLICATE:
-            settled = row not in state.removed and not any(row in pair for pair in state.waiting)
+            settled = row not in state.removed and not state.waiting.of(row)
             apart = (entry for entry in self.said(leader) if entry.decision.decision == NOT_DUPLICATE)
             image = str(self.groups.gallery.ids[row])
             return settled and any(image in (*entry.image_ids, entry.duplicate_of) for entry in apart)
@@ -209,8 +213,8 @@ class Review:
 
     def _stays_for(self, state: GroupState, row: int, keeper: int | None) -> int | None:
         """The partner of a removal: the keeper chosen, if it is one of the near duplicates, else the nearest left."""
-        near = [(d, b if a == row else a) for a, b, d in state.group.pairs if row in (a, b)]
-        left = [other for _, other in sorted(near) if other not in state.removed]
+        near = sorted((distance, other) for other, distance in state.group.pairs.of(row).items())
+        left = [other for _, other in near if other not in state.removed]
         if keeper is not None and keeper in left:
             return keeper
         return left[0] if left else None
@@ -234,12 +238,16 @@ class Review:
         for entry in said:
             named = (*entry.image_ids, entry.duplicate_of) if entry.duplicate_of else entry.image_ids
             rows |= {gallery.row_of[image] for image in named}
-        collected = self._collect(group, sorted(rows), said)
+        ends, places = np.unique(np.concatenate([group.pairs.first, group.pairs.second]), return_inverse=True)
+        first, second = np.split(places, 2)
+        near = NearPairs(gallery.ids[ends], first, second, group.pairs.distance)
+        collected = self._collect(near, sorted(rows), said)
+        left = collected.waiting
         row_of, members = gallery.row_of, set(group.members)
         words = {row_of[i]: entry.decision.decision for entry in said for i in entry.image_ids}
         return GroupState(
             group,
-            tuple((row_of[a], row_of[b], distance) for a, b, distance in collected.waiting),
+            Pairs(ends[left.first], ends[left.second], left.distance),
             {
                 row_of[image]: row_of[removal.keeper_id] if removal.keeper_id else -1
                 for image, removal in collected.removals.items()
@@ -249,7 +257,7 @@ class Review:
             frozenset(row for row, word in words.items() if word == NOT_DUPLICATE and row in members),
         )
 
-    def _collect(self, group: Group, rows: list[int], said: Sequence[BoundDecision]) -> Collection:
+    def _collect(self, near: NearPairs, rows: list[int], said: Sequence[BoundDecision]) -> Collection:
         gallery = self.groups.gallery
         content = {str(gallery.ids[row]): str(gallery.content[row]) for row in rows}
         duplicates = [row for row in rows if gallery.keeper[row] in set(rows)]
@@ -264,8 +272,6 @@ class Review:
             )
             for row in duplicates
         ]
-        first, second, distance = zip(*group.pairs, strict=True)
-        near = NearPairs.of(gallery.ids[[*first]], gallery.ids[[*second]], distance)
         return collect(automatic, near, said, content, self.groups.protected)
 
 

@@ -78,14 +78,11 @@ def duplicates_plan(snapshot: Snapshot, review: Review, rows: Rows) -> Duplicate
     leaders = sorted({groups.group_of[row] for row in chosen if row in groups.group_of})
     for leader in leaders:
         state = review.state(leader)
-        near: dict[int, list[tuple[float, int]]] = {}
-        for a, b, distance in state.group.pairs:
-            near.setdefault(a, []).append((distance, b))
-            near.setdefault(b, []).append((distance, a))
         stays = {row for row in state.group.members if row not in chosen and row not in state.removed}
         for row in state.group.members:
             if row in chosen and row not in state.removed:
-                partners = [entry for entry in near[row] if entry[1] in stays]
+                near = state.group.pairs.of(row)
+                partners = [(distance, other) for other, distance in near.items() if other in stays]
                 if partners:
                     distance, keeper = min(partners)
                     removals.append(Suggestion(row, keeper, distance))
