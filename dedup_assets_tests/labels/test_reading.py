@@ -55,6 +55,21 @@ def test_a_plain_folder_has_no_labels(tmp_path):
     assert (labels.format, labels.annotations) == ("folder", ())
 
 
+def test_voc_image_sets_name_images_with_spaces_and_ones_that_a_mark_follows(tmp_path):
+    for name in ("my cat", "photo", "photo 1", "marked"):
+        put_all(tmp_path, f"JPEGImages/{name}.png")
+        write(tmp_path / f"Annotations/{name}.xml", voc_xml(f"{name}.png", ""))
+    write(tmp_path / "ImageSets/Main/train.txt", "my cat\nphoto 1\n")
+    write(tmp_path / "ImageSets/Main/val.txt", "photo\nmarked -1\n")
+    splits = {one.image_id: one.split for one in read(tmp_path).annotations}
+    assert splits == {
+        "JPEGImages/my cat.png": "train",
+        "JPEGImages/photo 1.png": "train",
+        "JPEGImages/photo.png": "val",
+        "JPEGImages/marked.png": "val",
+    }
+
+
 def test_coco_boxes_splits_and_empty_images(tmp_path):
     labels = read(coco_folder(tmp_path))
     assert boxes(labels) == {

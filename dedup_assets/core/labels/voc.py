@@ -1,6 +1,7 @@
 """Pascal VOC: one XML file for each image. An object is kept as the file says it, element by element."""
 
 import copy
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ SPLITS = ("train", "val", "test")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _PLAIN = {"name": None, "bndbox": None, "pose": "Unspecified", "truncated": "0", "difficult": "0", "occluded": "0"}
 _SNIFFED_BYTES = 400
+_MARK = re.compile(r"\s+-?[01]$")
 
 
 def is_voc(file: LabelFile) -> bool:
@@ -123,14 +125,15 @@ def _size(tree: ET.Element) -> tuple[int, int] | None:
 
 def _splits(texts: Sequence[LabelFile]) -> dict[str, str]:
     """stem -> split, from ImageSets/Main; of several splits the first of train, val, test."""
-    found: dict[str, str] = {}
+    named: dict[str, str] = {}
+    marked: dict[str, str] = {}  # as in the lists of one class, where 1, 0 or -1 follows
     for split in SPLITS:
         for file in texts:
             if file.name.endswith(f"ImageSets/Main/{split}.txt"):
                 for line in file.text().splitlines():
-                    if line.strip():
-                        found.setdefault(line.split()[0], split)
-    return found
+                    named.setdefault(line.strip(), split)
+                    marked.setdefault(_MARK.sub("", line.strip()), split)
+    return marked | named
 
 
 def _near(source: str) -> tuple[str, ...]:
