@@ -6,9 +6,12 @@ import duckdb
 import pytest
 
 from dedup_assets.core.doctor.examine import WRONG, examine, prune_store, repair
-from dedup_assets.core.errors import StoreError
+from dedup_assets.core.errors import DecisionError, StoreError
 from dedup_assets.core.lineage.versions import current_version
+from dedup_assets.core.living.plan import full_plan
+from dedup_assets.core.report import overview
 from dedup_assets.core.run import Run
+from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.published import current_set
 from dedup_assets_tests.chain import RESULTS, only_dataset
@@ -241,3 +244,21 @@ def test_new_files_in_the_folder_are_worth_a_note_and_no_fault(ran):
     assert note.sentence == "since the last scan: 1 new"
     assert wrong(ran) == {}
     assert current_set(ran.store) is not None
+
+
+def test_a_repair_that_stops_on_the_way_leaves_the_store_knowing_its_dataset_and_thresholds(ran):
+    thresholds = Thresholds(0.001, 0.04)
+    ran.run(thresholds)
+    standing = current_version(ran.store)
+    sql("UPDATE scores SET uniqueness = 0.5")(ran)
+    ran.decide("000.png,destroy")
+    with pytest.raises(DecisionError):
+        repair(ran.store, Run())
+    assert current_version(ran.store) == standing
+    assert overview(ran.store).is_behind
+    ran.decide()
+    assert not wrong(ran)
+    repair(ran.store, Run())
+    assert full_plan(ran.project, Run()).thresholds == thresholds
+    ran.run(thresholds)
+    assert current_version(ran.store) == standing

@@ -29,7 +29,7 @@ from dedup_assets.core.project import Project, remembered
 from dedup_assets.core.run import Run
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.sources.base import Readable
-from dedup_assets.core.steps.record import RAW_IMAGES, thresholds_of
+from dedup_assets.core.steps.record import EMBEDDINGS, NEIGHBOURS, RAW_IMAGES, thresholds_of
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.published import PUBLISHED, current_set, load_parquet, publish
 from dedup_assets.core.storage.store import Store
@@ -110,12 +110,16 @@ def _database_from_published(store: Store) -> str:
 
 
 def _compute_again(project: Project, run: Run, *, reread: bool) -> list[str]:
-    """The chain, nothing that was noted taken for granted; every file opened again where it is to be `reread`."""
+    """The chain, nothing that was noted taken for granted; every file opened again where it is to be `reread`.
+
+    Where it stops on the way, the store still knows its thresholds and which dataset stands, and a run goes on.
+    """
     store = project.store
     thresholds = thresholds_of(store.steps()) or Thresholds()
     standing = current_version(store)
     noted = store.read(schema.STEPS)
-    frames = {schema.STEPS: noted[noted["step"] == RAW_IMAGES]}
+    left = noted[~noted["step"].isin([EMBEDDINGS, NEIGHBOURS])]
+    frames = {schema.STEPS: left.assign(input_version=left["input_version"].where(left["step"] == RAW_IMAGES, ""))}
     if reread:
         images = store.read(schema.IMAGES).drop_duplicates("image_id")
         frames[schema.IMAGES] = images.assign(modified_ns=-1)  # as if every file had been touched
