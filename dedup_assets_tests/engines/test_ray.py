@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -17,6 +19,13 @@ ray = pytest.importorskip("ray", reason="the Ray engine needs Ray: pip install '
 pytestmark = pytest.mark.slow
 
 CPUS = 2
+UV_RUN = "import subprocess, sys\nsys.exit(subprocess.call(sys.argv[1:]))"
+ENVIRONMENT_OF_WORKERS = """
+from dedup_assets.core.engines.base import RaySettings
+from dedup_assets.core.engines.ray_cluster import connect
+ray = connect(RaySettings(), 1, print)
+print(dict(ray.get_runtime_context().runtime_env))
+"""
 SHARDS = [(start, start + 5) for start in range(0, 80, 5)]
 
 
@@ -120,3 +129,18 @@ def test_stopping_early_lets_what_is_ahead_finish_and_begins_nothing_more(engine
     time.sleep(5.0)  # long enough for all of them
     ahead = 2 * CPUS + 1
     assert sum(bool(tries(work, shard)) for shard in SHARDS) <= 1 + ahead < len(SHARDS)
+
+
+def test_workers_of_a_run_under_uv_have_its_own_python_and_no_copy_of_the_current_folder(tmp_path):
+    (tmp_path / "run").write_text(UV_RUN)  # what Ray looks for is a process above that was called as `uv run`
+    program = [sys.executable, "-c", ENVIRONMENT_OF_WORKERS]
+    said = subprocess.run(
+        ["uv", "run", *program],
+        executable=sys.executable,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.stdout.splitlines()[1:] == ["{}"], said

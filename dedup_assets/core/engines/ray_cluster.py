@@ -15,6 +15,8 @@ from dedup_assets.core.errors import EngineError
 _HERE = "local"  # as Ray itself calls it
 _QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 _CLIENT_PORT = 10001
+# Under `uv run` Ray would copy the current folder, images and all, to every worker, and make an environment there.
+_SWITCHED_OFF = ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV")
 _connected: list[str] = []  # by this module, not by a resource
 _REACH_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 2 << 30  # at most, of a cluster on this machine; what is more goes to disk
@@ -35,7 +37,8 @@ def connect(settings: RaySettings, workers: int | None, say: Callable[[str], Non
     Raises EngineError naming the address when it cannot be reached.
     """
     check_installed()
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name in _SWITCHED_OFF:
+        os.environ.setdefault(name, "0")
     import ray
 
     if ray.is_initialized():
