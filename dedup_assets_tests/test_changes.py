@@ -131,6 +131,12 @@ def test_a_run_that_failed_is_not_asked_for_again_until_something_changes():
     assert looks(memory, A, sight(mended), sight(mended))[1][-1] == Due.IMAGES
 
 
+def test_a_run_that_was_asked_for_has_failed_only_once_it_has_ended():
+    memory, _ = looks(Memory(), A, *[sight(B)] * 2)
+    assert judge(memory, sight(B), A, 2000.0, lambda: "it goes on")[1:] == (Due.NOTHING, "it goes on")
+    assert "did not get to its end" in judge(memory, sight(B), A, 2000.0, free)[2]
+
+
 def test_a_change_that_is_taken_back_after_a_run_is_a_change():
     memory, _ = looks(Memory(), A, sight(B), sight(B))
     memory, due = looks(memory, B, sight(A), sight(A), sight(A))

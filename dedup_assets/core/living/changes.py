@@ -131,7 +131,8 @@ def judge(
     memory = replace(memory, seen=sight.state, looked_at=now, seconds=sight.seconds)
     settled = replace(memory, changed_at=0.0, settings=sight.state.settings)
     if sight.state == memory.asked and stands == memory.stood:
-        return settled, Due.NOTHING, "the run for this change did not get to its end; the next change starts another"
+        failed = "the run for this change did not get to its end; the next change starts another"
+        return settled, Due.NOTHING, busy() or failed
     state = _but_settings_as_before(sight.state, stands, memory)
     if state == stands:
         return (
