@@ -1,12 +1,14 @@
 """A Dagster run holds its store from its first step to its last, as a resource of all its assets."""
 
 import functools
+import multiprocessing
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 
+from dedup_assets.core.storage.process import told
 from dedup_assets.core.storage.store import Store
 
 _BEGUN = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
@@ -35,7 +37,12 @@ def lease_of(folder: Path, images: str) -> dg.ResourceDefinition:
             known = instance.get_run_by_id(run_id)
             return known is not None and known.status in _ENDED
 
-        lease = replace(store.lease(run.run_id), hands_on=lambda: _steps_follow(instance, run), is_over=is_over)
+        lease = replace(
+            store.lease(run.run_id),
+            hands_on=lambda: _steps_follow(instance, run),
+            is_over=is_over,
+            led_by=_leader() if _in_processes(instance, run) else None,
+        )
         with store.exclusively(context.log.info if context.log else None, lease):
             yield
 
@@ -45,13 +52,18 @@ def lease_of(folder: Path, images: str) -> dg.ResourceDefinition:
 def end_killed(store: Store, instance: dg.DagsterInstance) -> None:
     """Tell Dagster of a run that was killed with all that would have told it, as when the machine goes down.
 
-    It would count as going on, and keep the next one of its store in the queue, until a person ends it. Where steps are
-    processes of their own the run may live on without the one that had the store, so it is let be.
+    It would count as going on, and keep the next one of its store in the queue, until a person ends it.
     """
     killed = store.lease().killed()
     run = instance.get_run_by_id(killed) if killed else None
-    if run is not None and run.status in _BEGUN and not _in_processes(instance, run):
+    if run is not None and run.status in _BEGUN:
         instance.report_run_failed(run, f"The process of this run was killed while it had the store '{store.folder}'.")
+
+
+def _leader() -> str:
+    """The process that started this one to make a step; '' where that is not known, as when a cluster did."""
+    parent = multiprocessing.parent_process()
+    return told(parent.pid) if parent and parent.pid else ""
 
 
 def _in_processes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

@@ -20,6 +20,7 @@ from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
 from dedup_assets.core.storage import lease as lease_module
 from dedup_assets.core.storage import store as store_module
+from dedup_assets.core.storage.process import told
 from dedup_assets.core.storage.store import Store
 from dedup_assets.jobs import run_job
 from dedup_assets_tests.chain import chain_in
@@ -41,6 +42,15 @@ with dg.DagsterInstance.ephemeral() as instance:
 events = [(entry.timestamp, entry.dagster_event) for entry in logged if entry.dagster_event]
 times = [time for time, event in events if event.is_step_start or event.is_step_success]
 print(json.dumps([min(times), max(times), len(times)]))
+"""
+
+OWN_JOB = """
+import sys
+import dagster as dg
+from dedup_assets_tests.test_lease import own_job
+if __name__ == "__main__":
+    with dg.DagsterInstance.local_temp(sys.argv[1], {"telemetry": {"enabled": False}}) as instance:
+        dg.execute_job(dg.reconstructable(own_job), instance)
 """
 
 
@@ -89,14 +99,24 @@ def test_the_run_that_was_killed_with_the_store_is_known_until_another_takes_it(
         assert store.lease().killed() is None
 
 
-def test_a_run_whose_steps_are_processes_is_not_told_to_have_ended_for_the_loss_of_one(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(lease_of_run, "_in_processes", lambda *_: True)
-    job = build_dedup_defs(tmp_path, store.folder).resolve_job_def("deduplicate")
-    with dg.DagsterInstance.ephemeral() as instance:
-        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-        kill_with_the_store(store, run.run_id)
-        lease_of_run.end_killed(store, instance)
-        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
+def test_a_run_whose_steps_are_processes_has_not_ended_for_the_loss_of_one(store):
+    for led_by, killed in ((told(os.getpid()), None), ("", None), (ended(), "a")):
+        with store.exclusively(lease=replace(store.lease("a"), led_by=led_by)):
+            assert store.lease().killed() is None
+            note = (store.folder / "run.json").read_text()
+        (store.folder / "run.json").write_text(note)  # as a step leaves it that is killed
+        assert store.lease().killed() == killed
+        with store.exclusively(lease=replace(store.lease("a"), led_by=led_by, hands_on=lambda: True)):
+            pass
+        assert store.lease().killed() == killed, "between two steps"
+
+
+def ended():
+    """A process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    said = told(process.pid)
+    process.communicate(b"\n")
+    return said
 
 
 def test_work_inside_a_run_goes_on_at_once(store):
@@ -194,6 +214,27 @@ def own_job():
     assets = dg.AssetSelection.all() - dg.AssetSelection.all_asset_checks()
     job = dg.define_asset_job("own", assets, executor_def=dg.multiprocess_executor)
     return dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("own")
+
+
+@pytest.mark.slow
+def test_a_run_whose_steps_are_processes_ends_at_the_next_tick_once_all_of_them_were_killed(store, tmp_path):
+    put_photos(tmp_path / "images", range(3))
+    settings = {"telemetry": {"enabled": False}}
+    environment = {**os.environ, "LEASE_IMAGES": str(tmp_path / "images"), "LEASE_STORE": str(store.folder)}
+    with dg.DagsterInstance.local_temp(str(tmp_path), settings) as instance:
+        run = subprocess.Popen([sys.executable, "-c", OWN_JOB, tmp_path], env=environment, start_new_session=True)
+        deadline = time.monotonic() + 120
+        while not (store.folder / "run.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        lease_of_run.end_killed(store, instance)
+        (going,) = instance.get_runs()
+        assert going.status == dg.DagsterRunStatus.STARTED
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        while store.lease().busy() and 'until": 0.0' in (store.folder / "run.json").read_text():
+            time.sleep(0.05)
+        lease_of_run.end_killed(store, instance)
+        assert instance.get_run_by_id(going.run_id).status == dg.DagsterRunStatus.FAILURE
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dedup_assets.core.errors import StoreError
+from dedup_assets.core.storage.process import has_ended
 
 HANDED_ON_SECONDS = 120.0  # a step's process starts within this, or its run counts as gone
 _LOCK, _NOTE = "run.lock", "run.json"
@@ -25,11 +26,12 @@ _PAUSE_SECONDS = 0.1
 @dataclass(frozen=True, slots=True)
 class Holder:
     """The run that has the store. `until`: end of the time it is kept for the run's next process, seconds since 1970;
-    0 while the lock itself tells."""
+    0 while the lock itself tells. `led_by`: see `Lease`."""
 
     run_id: str
     host: str
     until: float = 0.0
+    led_by: str | None = None
 
 
 def _no(*_: object) -> bool:
@@ -41,13 +43,15 @@ class Lease:
     """The right to write to the store in `folder`, for the run `run_id`, or for a piece of work that is no run.
 
     `hands_on()`: asked at the end, whether other processes of the run follow. `is_over(run_id)`: whether a run that
-    handed the store on to itself is known to have ended.
+    handed the store on to itself is known to have ended. `led_by`: the process that starts the others of the run, as
+    `process.told` tells it; None for a run that is one process.
     """
 
     folder: Path
     run_id: str | None = None
     hands_on: Callable[[], bool] = _no
     is_over: Callable[[str], bool] = _no
+    led_by: str | None = None
 
     @contextlib.contextmanager
     def held(self, wait_seconds: float, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
@@ -75,12 +79,15 @@ class Lease:
         return not self._free() or self._handed_on()
 
     def killed(self) -> str | None:
-        """The run whose process ended while it had the store, until another takes the store.
+        """The run that ended without a word while it had the store, until another takes the store.
 
-        A run between two processes of its own is not meant.
+        Where each step is a process of its own, it is the process that starts them whose end is the end of the run.
         """
         note = self._read()  # before the lock is tried: a run that ends takes its note away first
-        return note.run_id if note and not note.until and self._free() and self._read() == note else None
+        if note is None or not self._free() or self._read() != note:
+            return None
+        ended = not note.until if note.led_by is None else has_ended(note.led_by)
+        return note.run_id if ended else None
 
     def _free(self) -> bool:
         """Whether no process holds the lock."""
@@ -124,13 +131,13 @@ class Lease:
 
     def _enter(self) -> None:
         if self.run_id:
-            self._write(Holder(self.run_id, socket.gethostname()))
+            self._write(0.0)
         else:  # of a run that was killed
             (self.folder / _NOTE).unlink(missing_ok=True)
 
     def _leave(self) -> None:
         if self.run_id and self.hands_on():
-            self._write(Holder(self.run_id, socket.gethostname(), time.time() + HANDED_ON_SECONDS))
+            self._write(time.time() + HANDED_ON_SECONDS)
         else:
             (self.folder / _NOTE).unlink(missing_ok=True)
 
@@ -140,7 +147,8 @@ class Lease:
         except (OSError, ValueError, TypeError):
             return None
 
-    def _write(self, holder: Holder) -> None:
+    def _write(self, until: float) -> None:
+        holder = Holder(str(self.run_id), socket.gethostname(), until, self.led_by)
         partial = self.folder / f"{_NOTE}.new"
         partial.write_text(json.dumps(asdict(holder)), encoding="utf-8")
         partial.replace(self.folder / _NOTE)
