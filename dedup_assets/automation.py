@@ -7,6 +7,7 @@ what the dataset stands for, so one change leads to one run, whoever starts it; 
 and the run key keeps a tick that is evaluated twice from starting two.
 
 A run that fails is not started again until something changes: the same files and the same decisions would fail again.
+One that was interrupted is, for that says nothing about them.
 """
 
 import time
@@ -97,7 +98,11 @@ def _sensor(chain: Chain, automation: Automation) -> dg.SensorDefinition:
         sight = look(project, settings=version_of_settings(chain.configured))
         stands = covered(project.store)
         partitions, requests = chain.partitions(context.instance, sight.listing)
-        memory, due, why = judge(memory, sight, stands, time.time(), lambda: chain.busy(context.instance))
+        memory, due, why = judge(
+            *(memory, sight, stands, time.time()),
+            busy=lambda: chain.busy(context.instance),
+            interrupted=lambda key: chain.interrupted(context.instance, key),
+        )
         if due is Due.NOTHING:
             return dg.SensorResult(skip_reason=why, cursor=memory.text, dynamic_partitions_requests=requests)
         context.log.info(why)

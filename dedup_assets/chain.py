@@ -14,7 +14,9 @@ from dedup_assets.core.sources.base import Listing
 from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, EMBEDDINGS, STEPS
 
 DECISIONS_CHANGED = (DUPLICATES, DEDUPLICATED_DATASET)
+_RUN_KEY = "dagster/run_key"
 _BECAUSE = "dedup_assets/because"
+_INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
 _GOING = (*WAITING, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
@@ -91,3 +93,15 @@ class Chain:
         if self.project.store.lease().busy():
             return "a run outside this deployment is using the store; waiting for it to end"
         return None
+
+    def interrupted(self, instance: dg.DagsterInstance, run_key: str) -> bool:
+        """Whether the run of that key failed for no reason of its own: it ended together with Dagster, or was killed.
+
+        One that a person cancelled is meant to have ended.
+        """
+        runs = instance.get_runs(filters=dg.RunsFilter(tags={_RUN_KEY: run_key}), limit=1)
+        if not runs or runs[0].status != dg.DagsterRunStatus.FAILURE:
+            return False
+        failures = instance.all_logs(runs[0].run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        errors = [entry.dagster_event.step_failure_data.error for entry in failures if entry.dagster_event]
+        return all(error is not None and error.cls_name == _INTERRUPTED for error in errors)

@@ -76,7 +76,7 @@ class Deployment:
             instance=self.instance,
             run_config={**QUIET, **config},
             asset_selection=[dg.AssetKey(name) for name in assets] if assets else request and request.asset_selection,
-            tags=tags or (request and request.tags),
+            tags=tags or (request and {**request.tags, "dagster/run_key": request.run_key or ""}),
             raise_on_error=False,
         )
         self.checks = {check.check_name: check for check in result.get_asset_check_evaluations()}

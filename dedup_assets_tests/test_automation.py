@@ -1,7 +1,9 @@
 """Runs that start by themselves, tick by tick, in this process."""
 
 import json
+import os
 import shutil
+import signal
 from datetime import datetime, timezone
 
 import dagster as dg
@@ -9,6 +11,7 @@ import pytest
 
 from dedup_assets import build_dedup_defs
 from dedup_assets.automation import Automation
+from dedup_assets.build import JOB, defs_of
 from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.project import project_of
 from dedup_assets.core.settings import Thresholds
@@ -143,6 +146,46 @@ def test_new_files_beside_broken_decisions_are_scored_again_with_the_mended_ones
     assert running.ticks(6) == [None]
     running.decide("000.png,keep")
     assert running.ticks() == [CHAIN]
+
+
+def asked_for(running):
+    """The tags of the run that the sensor asks for."""
+    running.settled()
+    (request,) = [request for _ in range(3) for request in running.tick()[0]]
+    return {**request.tags, "dagster/run_key": request.run_key}
+
+
+def test_a_run_that_was_killed_is_started_again(running):
+    put_photos(running.images, [6])
+    job = running.defs.resolve_job_def("deduplicate")
+    killed = running.instance.create_run_for_job(job, tags=asked_for(running), status=dg.DagsterRunStatus.STARTED)
+    assert running.ticks() == []
+    running.instance.report_run_failed(killed)
+    assert running.ticks() == [CHAIN]
+    assert running.ticks() == []
+
+
+def test_a_run_that_ended_together_with_dagster_is_started_again(running):
+    put_photos(running.images, [6])
+
+    def stop(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    job = defs_of(project_of(running.images, running.store), Thresholds(), on_progress=stop).resolve_job_def(JOB)
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        job.execute_in_process(instance=running.instance, run_config=QUIET, tags=asked_for(running))
+    (run,) = running.instance.get_runs(limit=1)
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    assert running.ticks() == [CHAIN]
+    assert running.ticks() == []
+
+
+def test_a_run_that_a_person_cancelled_is_not_started_again(running):
+    put_photos(running.images, [6])
+    job = running.defs.resolve_job_def("deduplicate")
+    going = running.instance.create_run_for_job(job, tags=asked_for(running), status=dg.DagsterRunStatus.STARTED)
+    running.instance.report_run_canceled(going)
+    assert running.ticks() == []
 
 
 def test_a_folder_that_is_gone_fails_one_run_and_needs_none_when_it_is_back(running):

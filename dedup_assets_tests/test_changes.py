@@ -1,5 +1,6 @@
 """When a run is due: what is told from one look to the next."""
 
+import json
 import os
 import time
 from dataclasses import replace
@@ -30,11 +31,15 @@ def free():
     return None
 
 
-def looks(memory, stands, *sights, start=1000.0, every=30.0, busy=free):
+def failed(_):
+    return False
+
+
+def looks(memory, stands, *sights, start=1000.0, every=30.0, busy=free, interrupted=failed):
     """The memory after looking so often, and what was due each time."""
     found = []
     for number, seen in enumerate(sights):
-        memory, due, why = judge(memory, seen, stands, start + every * number, busy)
+        memory, due, why = judge(memory, seen, stands, start + every * number, busy, interrupted)
         assert why
         found.append(due)
     return memory, found
@@ -133,8 +138,41 @@ def test_a_run_that_failed_is_not_asked_for_again_until_something_changes():
 
 def test_a_run_that_was_asked_for_has_failed_only_once_it_has_ended():
     memory, _ = looks(Memory(), A, *[sight(B)] * 2)
-    assert judge(memory, sight(B), A, 2000.0, lambda: "it goes on")[1:] == (Due.NOTHING, "it goes on")
-    assert "did not get to its end" in judge(memory, sight(B), A, 2000.0, free)[2]
+    assert judge(memory, sight(B), A, 2000.0, lambda: "it goes on", failed)[1:] == (Due.NOTHING, "it goes on")
+    assert "did not get to its end" in judge(memory, sight(B), A, 2000.0, free, failed)[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (B, Due.IMAGES),
+        (State("a", "other"), Due.DECISIONS),
+        (State("a", "d", "new"), Due.SETTINGS),
+    ],
+)
+def test_a_run_that_was_interrupted_is_asked_for_again_a_few_times(change, what):
+    stands = State("a", "d", "old" if change.settings else "")
+    memory, _ = looks(Memory(), stands, sight(stands))
+    keys = []
+
+    def interrupted(key):
+        keys.append(key)
+        return True
+
+    memory, due = looks(memory, stands, *[sight(change)] * 3, busy=lambda: "it goes on", interrupted=interrupted)
+    assert (due, keys) == ([Due.NOTHING] * 3, [])
+    memory, due = looks(memory, stands, *[sight(change)] * 10, interrupted=interrupted)
+    assert [one for one in due if one is not Due.NOTHING] == [what] * 4
+    assert len(set(keys)) == 3
+    assert memory.key not in keys
+    later = replace(change, decisions="later")
+    assert looks(memory, stands, *[sight(later)] * 3, interrupted=interrupted)[1].count(Due.NOTHING) == 1
+
+
+def test_a_cursor_of_before_interrupted_runs_were_asked_for_again_asks_for_none():
+    memory, _ = looks(Memory(), A, *[sight(B)] * 2)
+    said = {name: value for name, value in json.loads(memory.text).items() if name not in ("due", "again")}
+    assert looks(Memory.of(json.dumps(said)), A, sight(B), interrupted=lambda _: True)[1] == [Due.NOTHING]
 
 
 def test_a_change_that_is_taken_back_after_a_run_is_a_change():
@@ -191,7 +229,7 @@ def test_whatever_comes_every_change_is_covered_once_and_none_twice(days):
         asked = 0
         for _ in range(4):
             memory = Memory.of(memory.text)
-            memory, due, _ = judge(memory, sight(state), stands, now, free)
+            memory, due, _ = judge(memory, sight(state), stands, now, free, failed)
             now += 30
             if due is not Due.NOTHING:
                 asked += 1

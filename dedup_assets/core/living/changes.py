@@ -24,6 +24,7 @@ from dedup_assets.core.storage.store import version_of
 SETTLE_SECONDS = 5.0
 PATIENCE_SECONDS = 600.0  # where files never stop coming, a run is due after this all the same
 _SHORT_LOOK_SECONDS = 1.0
+_TIMES_AGAIN = 3  # that an interrupted run is asked for once more; one that ends for want of memory always would
 _REST_FACTOR = 20  # a look that took 10 seconds is followed by 200 of rest: at most 5 % of one core
 
 
@@ -56,6 +57,7 @@ class Memory:
     """What is kept from look to look: two short hashes and a few numbers, whatever the number of files.
 
     `asked`: the state that a run was last asked for, when the dataset stood for `stood`; `count` such runs so far.
+    `due`: what that run was to do; `again`: how often it was asked for once more.
     `settings`: those configured when it was last answered what to do about them.
     """
 
@@ -67,6 +69,8 @@ class Memory:
     asked: State | None = None
     stood: State | None = None
     count: int = 0
+    due: str = ""
+    again: int = 0
     settings: str = ""
 
     @classmethod
@@ -121,18 +125,28 @@ def look(project: Project, now: Callable[[], float] = time.time, settings: str =
 
 
 def judge(
-    memory: Memory, sight: Sight, stands: State, now: float, busy: Callable[[], str | None]
+    memory: Memory,
+    sight: Sight,
+    stands: State,
+    now: float,
+    busy: Callable[[], str | None],
+    interrupted: Callable[[str], bool],
 ) -> tuple[Memory, Due, str]:
     """What to remember, what is due, and a sentence that says why.
 
     `stands`: what the dataset stands for. `busy()`: a sentence while a run goes on that may cover the change.
+    `interrupted(key)`: whether the run asked for by that key failed for no reason of its own.
     """
     unsettled = sight.fresh or sight.state != memory.seen
     memory = replace(memory, seen=sight.state, looked_at=now, seconds=sight.seconds)
     settled = replace(memory, changed_at=0.0, settings=sight.state.settings)
     if sight.state == memory.asked and stands == memory.stood:
-        failed = "the run for this change did not get to its end; the next change starts another"
-        return settled, Due.NOTHING, busy() or failed
+        wait = busy()
+        if wait or not memory.due or memory.again == _TIMES_AGAIN or not interrupted(memory.key):
+            failed = "the run for this change did not get to its end; the next change starts another"
+            return settled, Due.NOTHING, wait or failed
+        memory = replace(settled, count=memory.count + 1, again=memory.again + 1)
+        return memory, Due(memory.due), "the run for this change was interrupted; starting it once more"
     state = _but_settings_as_before(sight.state, stands, memory)
     if state == stands:
         return (
@@ -152,12 +166,14 @@ def judge(
     wait = busy()
     if wait:
         return memory, Due.NOTHING, wait
-    memory = replace(settled, asked=sight.state, stood=stands, count=memory.count + 1)
     if state.images != stands.images:
-        return memory, Due.IMAGES, sight.problem or f"the images or their labels changed: {sight.files:,} files now"
-    if state.settings != stands.settings:
-        return memory, Due.SETTINGS, "the settings changed"
-    return memory, Due.DECISIONS, "the decisions changed"
+        due, why = Due.IMAGES, sight.problem or f"the images or their labels changed: {sight.files:,} files now"
+    elif state.settings != stands.settings:
+        due, why = Due.SETTINGS, "the settings changed"
+    else:
+        due, why = Due.DECISIONS, "the decisions changed"
+    asked = replace(settled, asked=sight.state, stood=stands, count=memory.count + 1, due=due.value, again=0)
+    return asked, due, why
 
 
 def _but_settings_as_before(state: State, stands: State, memory: Memory) -> State:
