@@ -28,7 +28,7 @@ from dedup_assets.core.settings import (
     one_of,
 )
 from dedup_assets.core.sources.base import Source
-from dedup_assets.lease import lease_of
+from dedup_assets.lease import LeaseKey, lease_of
 from dedup_assets.planning import build_plan_job
 
 JOB = "deduplicate"
@@ -118,6 +118,7 @@ def defs_of(
         description=f"Find and remove the duplicates of {project.images}",
         executor_def=dg.in_process_executor,  # of this job alone: what else the code location holds has its own
     )
+    about = project.store.folder, str(project.images)
     chain = Chain(project, name, [asset.key for asset in assets], configured(project, thresholds), parts)
     started_by = build_automation(chain, automation or Automation())
     return dg.Definitions(
@@ -126,7 +127,7 @@ def defs_of(
         jobs=[job, build_plan_job(project, thresholds, f"{name}_plan")],
         sensors=[starter for starter in started_by if isinstance(starter, dg.SensorDefinition)],
         schedules=[starter for starter in started_by if isinstance(starter, dg.ScheduleDefinition)],
-        resources={pool: lease_of(project.store.folder, str(project.images))},
+        resources={LeaseKey(pool, *about): lease_of(*about)},
     )
 
 

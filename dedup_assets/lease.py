@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.storage.process import told
 from dedup_assets.core.storage.store import Store
 
@@ -15,12 +16,46 @@ _BEGUN = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterR
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
+class LeaseKey(str):
+    """The key of the resource that holds a store, which stands for one place of images.
+
+    Definitions are merged by their keys. Two places of images in one store are refused there, in words that tell what
+    to do: each run would take the images of the other for vanished.
+    """
+
+    __slots__ = ("folder", "images")
+    folder: Path
+    images: str
+
+    def __new__(cls, key: str, folder: Path, images: str) -> "LeaseKey":
+        """`key` as text, with what it stands for."""
+        made = super().__new__(cls, key)
+        made.folder, made.images = folder, images
+        return made
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """As text: events name it from process to process."""
+        return str, (str(self),)
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        """As text. Raises SettingsError for the same store with other images."""
+        same = str.__eq__(self, str(other)) if isinstance(other, str) else False
+        if same and isinstance(other, LeaseKey) and self.images != other.images:
+            first, second = sorted((self.images, other.images))
+            raise SettingsError(
+                f"'{first}' and '{second}' both name the store '{self.folder}'; give each place of images a store of "
+                "its own, in its attribute 'store'"
+            )
+        return same
+
+
 @functools.cache
 def lease_of(folder: Path, images: str) -> dg.ResourceDefinition:
     """A resource that has the store in `folder` from before the first step of a run until after the last.
 
-    The same for all instances about these images. Dagster refuses two resources of one name, and with that two places
-    of images in one store: each run would take the images of the other for vanished.
+    The same for all instances about these images: Dagster refuses two resources of one name.
 
     Where every step is a process with resources of its own, it hands the store on from each to the next.
     """

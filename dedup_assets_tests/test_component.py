@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import subprocess
 import sys
 import traceback
@@ -17,6 +18,7 @@ from dedup_assets import DedupComponent, build_dedup_defs
 from dedup_assets.core.datasets import PLACEMENTS
 from dedup_assets.core.detection.products import DEVICES
 from dedup_assets.core.engines.base import ENGINES
+from dedup_assets.core.errors import SettingsError
 from dedup_assets.core.settings import AUTOMATIONS, BATCHES, INPUT_FORMATS, LABEL_POLICIES, LEAKAGE_POLICIES
 from dedup_assets_tests.deployment import QUIET
 from dedup_assets_tests.pictures import put_photos
@@ -153,9 +155,14 @@ def test_two_folders_of_images_cannot_share_a_store_in_one_code_location(tmp_pat
         ]
         return dg.Definitions.merge(*instances)
 
-    with pytest.raises(dg.DagsterInvariantViolationError, match="different resources with same key 'dedup_store_"):
-        both("cats", "dogs")
-    assert both("cats", "cats")
+    with pytest.raises(SettingsError) as raised:
+        both("dogs", "cats")
+    assert str(raised.value) == (
+        f"'{tmp_path / 'cats'}' and '{tmp_path / 'dogs'}' both name the store '{tmp_path / 'store'}'; "
+        "give each place of images a store of its own, in its attribute 'store'"
+    )
+    (key,) = both("cats", "cats").resources
+    assert type(pickle.loads(pickle.dumps(key))) is str, "events name it from process to process"
 
 
 def test_the_attributes_of_the_component_reach_the_assets(tmp_path):
