@@ -1,8 +1,10 @@
 """The published tables: always one complete set, equal to the database, and free of its lock."""
 
 import json
+import os
 import shutil
 import threading
+import time
 
 import duckdb
 import pandas as pd
@@ -50,6 +52,40 @@ def test_sets_that_nobody_can_be_reading_any_more_go(ran, monkeypatch):
     sets = [path for path in (ran.store.folder / "published").iterdir() if not path.is_symlink()]
     assert len(sets) == 2
     assert current_set(ran.store) in sets
+
+
+def test_a_set_that_was_published_long_ago_stays_for_an_hour_after_it_was_replaced(ran):
+    ran.run()
+    read = current_set(ran.store)
+    os.utime(read, (time.time() - 86400,) * 2)
+    for seed in (70, 71):
+        put(photo(seed), ran.images / f"{seed}.png")
+        ran.run()
+    assert pd.read_parquet(read / "images.parquet")["image_id"].is_unique
+    os.utime(read, (time.time() - 3700,) * 2)
+    put(photo(72), ran.images / "72.png")
+    ran.run()
+    assert not read.exists()
+
+
+def test_a_set_whose_removal_is_cut_short_is_none_any_more(ran, monkeypatch):
+    ran.run()
+    before, remove = current_set(ran.store), shutil.rmtree
+
+    def killed(path, **options):
+        if path.parent != before.parent or not path.exists():
+            return remove(path, **options)
+        (path / "images.parquet").unlink()
+        raise KeyboardInterrupt
+
+    put(photo(70), ran.images / "70.png")
+    ran.run()
+    os.utime(before, (0, 0))
+    put(photo(71), ran.images / "71.png")
+    monkeypatch.setattr(published.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ran.run()
+    assert not before.exists()
 
 
 def test_readers_see_one_complete_set_at_every_moment_while_runs_go_on(ran):

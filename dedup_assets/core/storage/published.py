@@ -59,7 +59,7 @@ def publish(store: Store, run: Run) -> Path | None:
                 run.say(f"the tables are not published as Parquet: '{folder}' takes no links ({error.strerror})")
                 shutil.rmtree(folder, ignore_errors=True)
                 return None
-            _drop_old(folder, {name, before.name if before else name})
+            _drop_old(folder, name, before)
     return folder / name
 
 
@@ -184,12 +184,18 @@ def _facts(folder: Path | None) -> dict[str, Any]:
         return {}
 
 
-def _drop_old(folder: Path, kept: set[str]) -> None:
+def _drop_old(folder: Path, name: str, before: Path | None) -> None:
+    """Remove sets that were replaced long ago, by `name` or by earlier ones; what cannot be removed is left."""
+    if before is not None:
+        with contextlib.suppress(OSError):
+            os.utime(before)  # so that its age is the time since it was replaced
     for path in folder.iterdir():
-        if path.name in kept or path.is_symlink() or not path.is_dir():
+        if path in (folder / name, before) or path.is_symlink() or not path.is_dir():
             continue
         if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                going = path.rename(folder / f".{path.name}.partial")  # what has the name of a set is whole
+                shutil.rmtree(going, ignore_errors=True)
 
 
 def _linked(source: Path, target: Path) -> bool:
