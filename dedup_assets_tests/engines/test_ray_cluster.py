@@ -3,10 +3,13 @@
 import builtins
 import importlib.util
 import socket
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from dedup_assets.core.engines import ray_cluster
 from dedup_assets.core.engines.base import RaySettings
 from dedup_assets.core.engines.ray import RayEngine
 from dedup_assets.core.engines.ray_cluster import connect
@@ -35,6 +38,25 @@ def test_an_address_where_nothing_listens_is_named_at_once(scheme):
     with pytest.raises(EngineError, match=rf"cannot reach a Ray cluster at '{address}'.*see that the cluster runs"):
         connect(RaySettings(address=address), None, print)
     assert time.monotonic() - began < 10
+
+
+@needs_ray
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_what_listens_but_is_no_cluster_is_told_at_once(scheme):
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as dashboard:
+        threading.Thread(target=dashboard.handle_request).start()
+        address = f"{scheme}127.0.0.1:{dashboard.server_port}"
+        with pytest.raises(EngineError, match=f"what answers at '{address}' is no Ray cluster; its ports are"):
+            connect(RaySettings(address=address), None, print)
+
+
+@needs_ray
+def test_what_listens_and_never_answers_is_told_soon(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "_REACH_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(EngineError, match=rf"cannot reach a Ray cluster at '{address}' \(timed out\)"):
+            connect(RaySettings(address=address), None, print)
 
 
 @needs_ray

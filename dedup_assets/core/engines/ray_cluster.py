@@ -19,6 +19,8 @@ _CLIENT_PORT = 10001
 _SWITCHED_OFF = ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV")
 _connected: list[str] = []  # by this module, not by a resource
 _REACH_SECONDS = 5.0
+_SETTINGS = b"\x04"  # the kind of the first frame, after three bytes for its length (RFC 9113)
+_HTTP2_BEGINS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
 _OBJECT_STORE_BYTES = 2 << 30  # at most, of a cluster on this machine; what is more goes to disk
 _OBJECT_STORE_SHARE = 0.15
 _STARTS = 3  # a busy machine may need more than the half minute that Ray gives it
@@ -109,8 +111,9 @@ def explained(what: str) -> Iterator[None]:
 
 
 _HINT = (
-    "see that the cluster runs, that its address and port are right, and that Python and Ray are of the same versions "
-    "there, or leave the address out to use this machine"
+    "see that the cluster runs, that its address and port are right, that RAY_AUTH_MODE=token is set here where it "
+    "asks for a token, and that Python and Ray are of the same versions there, "
+    "or leave the address out to use this machine"
 )
 
 
@@ -128,9 +131,27 @@ def _check_reachable(address: str) -> None:
             f"'{address}' is no address of a Ray cluster; give ray://HOST:10001, HOST:6379, auto or local"
         )
     try:
-        socket.create_connection((host, port), _REACH_SECONDS).close()
+        answers = _speaks_http2(host, port)
     except OSError as error:
         raise EngineError(f"cannot reach a Ray cluster at '{address}' ({error.strerror or error}); {_HINT}") from error
+    if not answers:
+        raise EngineError(
+            f"what answers at '{address}' is no Ray cluster; its ports are 10001 for ray://HOST:10001 and 6379 for "
+            "HOST:6379 unless it was started with others, and its dashboard is none of them"
+        )
+
+
+def _speaks_http2(host: str, port: int) -> bool:
+    """Whether what listens there begins as every gRPC server does. Raises OSError when nothing answers.
+
+    Behind TLS that cannot be seen, and counts as true.
+    """
+    with socket.create_connection((host, port), _REACH_SECONDS) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") != "0":
+            return True
+        connection.sendall(_HTTP2_BEGINS)
+        with connection.makefile("rb") as answer:
+            return answer.read(9)[3:4] == _SETTINGS
 
 
 def _object_store() -> int:
