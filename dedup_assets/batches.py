@@ -44,12 +44,12 @@ class Batches:
         return list(instance.get_dynamic_partitions(str(self.partitions.name)))
 
     def kept_up(
-        self, known: Sequence[str], listing: Listing | None, busy: Callable[[], str | None]
+        self, known: Sequence[str], listing: Listing | None, busy: Callable[[], bool]
     ) -> tuple[list[str], list[PartitionsRequest]]:
         """The partitions there ought to be, and what makes them so.
 
-        Those of vanished batches go, but not while a run is `busy`, which may be about them, nor where there is no
-        listing: what cannot be seen has not vanished.
+        Those of vanished batches go, but not while `busy` with a run or a backfill, which may be about them, nor where
+        there is no listing: what cannot be seen has not vanished.
         """
         if listing is None:
             return list(known), []

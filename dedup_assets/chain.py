@@ -15,6 +15,7 @@ from dedup_assets.core.steps.record import DEDUPLICATED_DATASET, DUPLICATES, EMB
 
 DECISIONS_CHANGED = (DUPLICATES, DEDUPLICATED_DATASET)
 _RUN_KEY = "dagster/run_key"
+_LATEST_BACKFILLS = 25
 _BECAUSE = "dedup_assets/because"
 _INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
@@ -49,7 +50,9 @@ class Chain:
         """The partitions there ought to be, and what makes them so; none without batches."""
         if self.batches is None:
             return [], []
-        return self.batches.kept_up(self.batches.known(instance), listing, lambda: self.busy(instance))
+        return self.batches.kept_up(
+            self.batches.known(instance), listing, lambda: bool(self.busy(instance)) or backfilled(instance)
+        )
 
     def request(
         self,
@@ -105,3 +108,8 @@ class Chain:
         failures = instance.all_logs(runs[0].run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         errors = [entry.dagster_event.step_failure_data.error for entry in failures if entry.dagster_event]
         return all(error is not None and error.cls_name == _INTERRUPTED for error in errors)
+
+
+def backfilled(instance: dg.DagsterInstance) -> bool:
+    """Whether a backfill is under way; it has no run at first, and Dagster fails it when one of its partitions goes."""
+    return any(one.status.name == "REQUESTED" for one in instance.get_backfills(limit=_LATEST_BACKFILLS))

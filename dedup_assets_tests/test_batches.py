@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from dedup_assets import build_dedup_defs
 from dedup_assets.core import steps
@@ -233,6 +234,23 @@ def test_partitions_stay_while_a_run_goes_on(running, instance):
     running.tick()
     assert known(instance) == [".", "a", "b"]
     instance.report_run_canceled(going)
+    running.tick()
+    assert known(instance) == [".", "a"]
+
+
+def test_partitions_stay_while_a_backfill_waits_for_its_run(running, instance):
+    said = {
+        "from_failure": False,
+        "tags": {},
+        "backfill_timestamp": 0.0,
+        "asset_selection": [dg.AssetKey("embeddings")],
+    }
+    backfill = PartitionBackfill("one", status=BulkActionStatus.REQUESTED, partition_names=["a", "b"], **said)
+    instance.add_backfill(backfill)
+    shutil.rmtree(running.images / "b")
+    running.tick()
+    assert known(instance) == [".", "a", "b"]
+    instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
     running.tick()
     assert known(instance) == [".", "a"]
 
