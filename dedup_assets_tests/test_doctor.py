@@ -262,3 +262,18 @@ def test_a_repair_that_stops_on_the_way_leaves_the_store_knowing_its_dataset_and
     assert full_plan(ran.project, Run()).thresholds == thresholds
     ran.run(thresholds)
     assert current_version(ran.store) == standing
+
+
+def test_a_run_that_stopped_on_its_way_is_no_damage_and_nothing_to_repair(ran):
+    ran.run()
+    (ran.images / "004.png").unlink()
+    (ran.images / "z" / "copy.png").unlink()
+    put(photo(7), ran.images / "new.png")
+    ran.scan()
+    assert wrong(ran) == {}
+    told = {finding.check: finding for finding in examine(ran.store)}["every_readable_image_has_one_score"]
+    assert (told.state, told.remedy) == ("note", "")
+    assert told.sentence.startswith("the last run stopped on its way")
+    assert repair(ran.store, Run()) == []
+    ran.run()
+    assert {finding.state for finding in examine(ran.store) if finding.check in told.check} == {"ok"}

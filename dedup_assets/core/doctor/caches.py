@@ -9,7 +9,7 @@ from pathlib import Path
 from dedup_assets.core.detection.comparing import comparison_key
 from dedup_assets.core.doctor.finding import NOTE, OK, WRONG, Finding
 from dedup_assets.core.project import Project
-from dedup_assets.core.steps.record import EMBEDDINGS
+from dedup_assets.core.steps.record import EMBEDDINGS, dataset_is_behind
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.arrays import ArrayShelf
 from dedup_assets.core.storage.store import CACHES, Store
@@ -28,9 +28,11 @@ class Shelf:
 def shelves(project: Project) -> list[Shelf]:
     """The caches that the store uses now. Empty before anything was embedded."""
     store = project.store
-    record = store.step(EMBEDDINGS)
+    records = store.steps()
+    record = records.get(EMBEDDINGS)
     if record is None:
         return []
+    stopped = dataset_is_behind(records)  # before it embedded what its scan found, perhaps
     said = json.loads(record.summary)
     images = store.read(schema.IMAGES, "status = 'ok'")
     pairs = store.read(schema.CONTENT_PAIRS)
@@ -38,7 +40,7 @@ def shelves(project: Project) -> list[Shelf]:
     compared = frozenset(comparison_key(a, b, project.second_stage) for a, b in ends)
     vectors = store.vectors(said["embedder"], said["views"], said["dimension"])
     found = [
-        Shelf("vectors", vectors, frozenset(images["content_id"]), complete=True),
+        Shelf("vectors", vectors, frozenset(images["content_id"]), complete=not stopped),
         Shelf("sketches", store.sketches, frozenset(images["file_hash"]), complete=False),
     ]
     folders = sorted((store.folder / "comparisons").glob(f"*-{said['embedder']}"))

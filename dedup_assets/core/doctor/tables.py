@@ -10,12 +10,13 @@ from dedup_assets.core.lineage.audit import in_force
 from dedup_assets.core.membership import among
 from dedup_assets.core.scoring.rules import RULES, StoreRows
 from dedup_assets.core.settings import Thresholds
-from dedup_assets.core.steps.record import UNIQUENESS_SCORES, thresholds_of
+from dedup_assets.core.steps.record import UNIQUENESS_SCORES, dataset_is_behind, thresholds_of
 from dedup_assets.core.storage import schema
 from dedup_assets.core.storage.migrate import is_up_to_date
 from dedup_assets.core.storage.store import Store, content_version, version_of
 
 COMPUTED_ANEW = "--repair forgets what the steps noted and runs the chain again"
+STOPPED = "the last run stopped on its way, so not all tables are of one state; the next run goes on from there"
 
 
 def check_format(store: Store) -> Finding:
@@ -37,8 +38,8 @@ def check_tables(store: Store) -> Iterator[Finding]:
     if used is None:
         yield Finding("rules", OK, "no scores yet, so no promise to keep")
     else:
-        yield from _rules(store, used)
-    yield _keys(store)
+        yield from _rules(store, used, dataset_is_behind(records))
+    yield from _keys(store, dataset_is_behind(records))
     if used is not None:
         same = records[UNIQUENESS_SCORES].output_version == version_of(
             content_version(schema.SCORES, store.read(schema.SCORES))
@@ -47,15 +48,18 @@ def check_tables(store: Store) -> Iterator[Finding]:
         yield Finding("rows of scores", OK if same else WRONG, sentence, "" if same else COMPUTED_ANEW)
 
 
-def _rules(store: Store, used: Thresholds) -> Iterator[Finding]:
+def _rules(store: Store, used: Thresholds, stopped: bool) -> Iterator[Finding]:
     rows = StoreRows(store)
     for rule in RULES:
         result = rule.check(rows, used.duplicate)
+        if stopped and not result.passed:
+            yield Finding(rule.name, NOTE, STOPPED)
+            continue
         state, remedy = (OK, "") if result.passed else (WRONG, COMPUTED_ANEW)
         yield Finding(rule.name, state, result.sentence, remedy)
 
 
-def _keys(store: Store) -> Finding:
+def _keys(store: Store, stopped: bool) -> Iterator[Finding]:
     images, pairs, record = (store.read(table) for table in (schema.IMAGES, schema.PAIRS, schema.REMOVALS))
     known = set(images["image_id"])
     held = record[in_force(record)]
@@ -64,12 +68,13 @@ def _keys(store: Store) -> Finding:
         "images listed twice": _twice(images["image_id"]),
         "images removed twice at once": _twice(held["image_id"]),
         "pairs out of order": pairs.loc[~(pairs["image_a"] < pairs["image_b"]), "image_a"].tolist(),
-        "pairs of images that are not listed": pairs.loc[strangers, "image_a"].tolist(),
+        "pairs of images that are not listed": [] if stopped else pairs.loc[strangers, "image_a"].tolist(),
     }
     said = [f"{len(ids):,} {what}, first '{ids[0]}'" for what, ids in problems.items() if ids]
     if said:
-        return Finding("keys", WRONG, "; ".join(said), COMPUTED_ANEW)
-    return Finding("keys", OK, "every image is listed once, every pair once and in order, nothing is removed twice")
+        yield Finding("keys", WRONG, "; ".join(said), COMPUTED_ANEW)
+    else:
+        yield Finding("keys", OK, "every image is listed once, every pair once and in order, nothing is removed twice")
 
 
 def _twice(ids: "pd.Series[str]") -> list[str]:
