@@ -115,7 +115,7 @@ def _why(result: dg.ExecuteInProcessResult, checks: Sequence[FailedCheck]) -> st
             if blocking:
                 return (
                     f"check {blocking[0].name} of {blocking[0].asset} failed: {blocking[0].sentence}. The dataset was "
-                    "not written; 'dedup-assets plan' names images and says what to do"
+                    "not written; 'dedup-assets plan' tells what a run would do"
                 )
             error = data.error
             while error is not None and error.cause is not None:
