@@ -162,7 +162,7 @@ def test_a_run_that_a_check_stops_says_what_to_do_and_the_status_that_the_datase
     put(photo(0, (256, 192)).crop((6, 6, 250, 188)), tmp_path / "images" / "test" / "part.png")
     code, _, err = call("run", *given)
     assert code == 1
-    assert re.search(r"no_picture_in_two_splits .*The dataset was not written; 'dedup-assets plan' names images", err)
+    assert re.search(r"no_picture_in_two_splits .*The dataset was not written; 'dedup-assets plan' tells", err)
     assert "decide which of them leave" in call("plan", "--store", tmp_path / "store")[1]
     assert "The dataset is older than the other numbers" in call("status", "--store", tmp_path / "store")[1]
 
