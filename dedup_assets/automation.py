@@ -99,7 +99,10 @@ def _sensor(chain: Chain, automation: Automation) -> dg.SensorDefinition:
         stands = covered(project.store)
         partitions, requests = chain.partitions(context.instance, sight.listing)
         memory, due, why = judge(
-            *(memory, sight, stands, time.time()),
+            memory,
+            sight,
+            stands,
+            time.time(),
             busy=lambda: chain.busy(context.instance),
             interrupted=lambda key: chain.interrupted(context.instance, key),
         )

@@ -21,6 +21,7 @@ COMMANDS = (
 )
 _COLLECT_AFTER = 10_000  # new objects
 _FIRST = 100  # collections: as many as it takes to import everything
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,12 +37,13 @@ for command in COMMANDS:
 def main() -> NoReturn:
     """The entry point."""
     gc.set_threshold(_COLLECT_AFTER)
-    gc.callbacks.append(Sparing())
-    _leave(exit_code())
+    gc.callbacks.append(FrozenImports())
+    _leave(run_command())
 
 
-class Sparing:
-    """Leaves out the first collections: what a command imports stays, and looking through it is a tenth of its time."""
+class FrozenImports:
+    """Freezes what there is at each of the first collections, so that these look through nothing: what a command
+    imports stays, and looking for garbage in it is a tenth of its time."""
 
     def __init__(self) -> None:
         self._seen = 0
@@ -54,8 +56,8 @@ class Sparing:
             gc.freeze()
 
 
-def exit_code() -> int:
-    """Of the command asked for, which is carried out: 0 done, 1 one clear line, 2 usage."""
+def run_command() -> int:
+    """Carry out the command asked for. Its exit code: 0 done, 1 one clear line, 2 usage, 130 told to stop."""
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -70,7 +72,12 @@ def exit_code() -> int:
         click.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
         return 1
     except OSError as error:
-        return _untold(error)
+        if error.errno not in _NO_ROOM:
+            raise
+        click.echo(
+            f"error: there is no room for what the command writes or prints ({error.strerror}); make some", err=True
+        )
+        return 1
     except SystemExit as end:  # a command's way to say that something is amiss, and click's that nobody reads
         return end.code if isinstance(end.code, int) else 1
     return 0
@@ -84,17 +91,7 @@ def _leave(code: int) -> NoReturn:
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
-    except OSError as error:
-        code = _untold(error)
+    except OSError:  # which was told, or nobody reads
+        code = code or 1
     sys.stderr.flush()
     os._exit(code)
-
-
-def _untold(error: OSError) -> int:
-    """What is printed goes nowhere: nobody reads it, or the disk it goes to is full. Raises any other error."""
-    if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
-        raise error
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if error.errno != errno.EPIPE:
-        click.echo(f"error: what the command prints could not be written ({error.strerror}); make room first", err=True)
-    return 1

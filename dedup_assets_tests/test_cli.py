@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dedup_assets import cli as cli_module
-from dedup_assets.cli import cli, exit_code
+from dedup_assets.cli import cli, run_command
 from dedup_assets.demo import make_demo_images
 from dedup_assets_tests.pictures import photo, put
 
@@ -43,7 +43,7 @@ def call(*arguments):
     @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
     def entry(rest):
         sys.argv = ["dedup-assets", *rest]
-        sys.exit(exit_code())
+        sys.exit(run_command())
 
     before = sys.argv
     try:
@@ -316,7 +316,7 @@ def test_what_cannot_be_printed_for_want_of_room_is_one_line(store):
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(status, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error: what the command prints could not be written (")
+    assert ended.stderr.startswith("error: there is no room for what the command writes or prints (")
     assert ended.stderr.count("\n") == 1
 
 
@@ -331,20 +331,20 @@ def test_what_nobody_reads_is_no_error(store):
 
 def test_garbage_is_collected_once_everything_is_imported(monkeypatch):
     monkeypatch.setattr(cli_module, "_FIRST", 3)
-    sparing = cli_module.Sparing()
-    gc.callbacks.append(sparing)
+    frozen = cli_module.FrozenImports()
+    gc.callbacks.append(frozen)
     try:
         for _ in range(3):
             gc.collect()
             assert gc.get_count()[0] < 100
         assert gc.get_freeze_count() > 1000
-        assert sparing in gc.callbacks
+        assert frozen in gc.callbacks
         loop = Loop()
         loop.itself, gone = loop, weakref.ref(loop)
         del loop
         gc.collect()
         assert gone() is None
-        assert sparing not in gc.callbacks
+        assert frozen not in gc.callbacks
     finally:
         gc.unfreeze()
 

@@ -6,7 +6,6 @@ operations that IEEE 754 rounds one way only. So a picture's vectors are the sam
 
 import hashlib
 import math
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,9 +109,10 @@ class ThumbnailEmbedder:
             here[:, :-1] = self._vectors(_look(planes, self._views)).reshape(len(here), -1, self.dimension)
             here[:, -1] = here[:, 0]
             boxes.update({start + place: box for place, box in _borders(planes).items()})
-        for start in range(0, len(boxes), _CHUNK * self.views):
-            part = dict(islice(boxes.items(), start, start + _CHUNK * self.views))
-            vectors[list(part), -1] = self._vectors(_look_inside(_planes(pictures[list(part)]), list(part.values())))
+        framed, inside = list(boxes), list(boxes.values())
+        for start in range(0, len(framed), _CHUNK * self.views):
+            part = slice(start, start + _CHUNK * self.views)
+            vectors[framed[part], -1] = self._vectors(_look_inside(_planes(pictures[framed[part]]), inside[part]))
         return vectors
 
     def _vectors(self, seen: "_Seen") -> Float:

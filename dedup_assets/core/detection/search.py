@@ -95,10 +95,12 @@ class ViewSearch:
     views: int
     device: str = AUTO
     _squares: NDArray[np.int32] = field(init=False, repr=False)
+    _abridged: Abridged = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         squares = squares_of(self.full)
         order = np.argsort(squares, kind="stable")
+        object.__setattr__(self, "_abridged", Abridged(self.full))
         object.__setattr__(self, "columns", self.columns[order])
         object.__setattr__(self, "full", self.full[order])
         object.__setattr__(self, "_squares", squares[order])
@@ -112,7 +114,7 @@ class ViewSearch:
         calibration, limit = self.reach.calibration, self.reach.view_limit
         least = Least(calibration.cosine(limit / calibration.view_factor), np.sqrt(squares), norms)
         multiply = self._multiply()
-        abridged = Abridged(self.full) if multiply.wide else lambda vectors: vectors
+        abridged = self._abridged if multiply.wide else lambda vectors: vectors
         short = multiply.prepared(abridged(queries))
         found = [(rows[:0], rows[:0], np.empty(0, np.bool_))]
         for tile in _tiles(norms):
