@@ -168,8 +168,9 @@ def decisions(store):
 
 
 def wait_for_done(tab, groups):
-    """Wait until the page says that so many groups are decided."""
+    """Wait until the page says that so many groups are decided, and shows the group it goes on with."""
     tab.locator("[data-done]", has_text=re.compile(f"^{groups}$")).wait_for()
+    tab.locator("[data-stage]:not([aria-busy])").wait_for()
 
 
 @pytest.fixture
