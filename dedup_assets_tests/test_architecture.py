@@ -65,7 +65,7 @@ def test_nothing_imports_the_private_parts_of_dagster(path):
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
 def test_torch_and_faiss_are_imported_by_the_functions_that_use_them(path):
-    heavy = {"torch", "torchvision", "faiss", "cv2", "skimage"}
+    heavy = {"torch", "torchvision", "faiss", "onnxruntime", "cv2", "skimage"}
     allowed = {"agreement", "alignment", "drawn", "edits", "fullsize"}  # loaded only when pictures are compared
     if path.stem not in allowed:
         assert not {name for name in module_level_imports(path) if name.split(".")[0] in heavy}
@@ -93,7 +93,7 @@ def test_importing_the_package_loads_next_to_nothing():
 
 
 def test_loading_the_definitions_loads_no_vision_library():
-    assert not loaded_after("import dedup_assets.definitions") & {"torch", "torchvision", "cv2", "faiss", "skimage"}
+    assert not loaded_after("import dedup_assets.definitions") & {"torch", "torchvision", "cv2", "faiss", "onnxruntime", "skimage"}
 
 
 def test_asking_the_command_line_for_help_does_not_load_dagster():

@@ -1,6 +1,7 @@
 """The join against every pair worked out one by one; and that blocks, views and ties do not change the answer."""
 
 import pickle
+import sys
 import tracemalloc
 from dataclasses import replace
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 
 from dedup_assets.core.detection import neighbours, products, search
 from dedup_assets.core.detection.base import Calibration
-from dedup_assets.core.detection.bounds import Abridged
 from dedup_assets.core.detection.cosines import pair_distances, quantise
 from dedup_assets.core.detection.neighbours import Known, join, nearest_among
 from dedup_assets.core.detection.search import Reach
@@ -240,7 +240,8 @@ def test_products_are_exact_whatever_multiplies(dimension, monkeypatch):
     monkeypatch.setattr(products, "_DEVICE_ROWS", 500)
     one, other = np.random.default_rng(0).integers(-127, 128, (2, 40, dimension)).astype(np.int8)
     truth = one.astype(np.int64) @ other.astype(np.int64).T
-    for multiply in (products.floats(dimension), products.INTEGERS, products.on_device("cpu", dimension)):
+    here = (products.floats(dimension), products.BY_ONNXRUNTIME, products.BY_TORCH)
+    for multiply in (*here, products.on_device("cpu", dimension)):
         assert (multiply(one, other) == truth).all()
         many, wide = np.tile(one, (30, 1)), np.tile(other, (8, 1))[:300]
         peaks = multiply.peaks(multiply.prepared(many), multiply.prepared(wide))
@@ -251,43 +252,32 @@ def test_products_are_exact_whatever_multiplies(dimension, monkeypatch):
 
 @pytest.mark.parametrize(
     "multiply",
-    [products.FLOAT32, products.INTEGERS, products.on_device("cpu", 16)],
-    ids=["floats", "integers", "device"],
+    [products.FLOAT32, products.BY_ONNXRUNTIME, products.BY_TORCH, products.on_device("cpu", 16)],
+    ids=["floats", "onnxruntime", "torch", "device"],
 )
 def test_every_way_to_multiply_gives_the_same_join(multiply, monkeypatch, small_blocks):
     monkeypatch.setattr(search, "multiplier", lambda *_: multiply)
     check_join(vectors(300, views=3), Calibration(), 0.12)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32), st.integers(0, 9), st.integers(1, 80), st.floats(0, 4))
-def test_abridged_vectors_have_products_no_smaller(seed, count, dimension, falling):
-    rng = np.random.default_rng(seed)
-    size = np.arange(1, dimension + 1) ** -falling
-    stored = np.rint(127 * size * rng.choice([-1, 0, 1, *rng.uniform(-1, 1, 9)], (count, dimension))).astype(np.int8)
-    others = rng.integers(-127, 128, (7, dimension)).astype(np.int8)
-    others[0] = 127
-    short = Abridged(stored)
-    for one, other in ((stored, others), (others, others)):
-        truth = one.astype(np.int64) @ other.astype(np.int64).T
-        assert (short(one).astype(np.int64) @ short(other).astype(np.int64).T >= truth).all()
-        multiply = products.floats(dimension)
-        assert (multiply(short(one), short(other)) >= truth).all()
+def test_what_multiplies_depends_on_how_much_there_is(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(products, "_pays", lambda integer, dimension: True)
+    chosen = [products.multiplier(64, multiplications, "cpu") for multiplications in (1e6, 1e11, 1e15)]
+    assert chosen == [products.FLOAT32, products.BY_ONNXRUNTIME, products.BY_TORCH]
 
 
-def test_vectors_are_abridged_where_few_entries_matter():
-    few, stored = (vectors(300, dimension=dimension)[:, 0] for dimension in (6, 64))
-    assert Abridged(few)(few) is few
-    stored[:, 10:] //= 20
-    assert Abridged(stored)(stored).shape[1] < 12
+@pytest.mark.parametrize("fault", [ImportError("no onnxruntime"), RuntimeError("no such instructions"), None])
+def test_floats_do_it_where_integers_cannot(fault, monkeypatch):
+    def faulty(one, other):
+        if fault:
+            raise fault
+        return np.clip(products.FLOAT64.product(one, other), -(2**15), 2**15)  # as processors do that saturate
 
-
-def test_a_join_of_abridged_vectors_finds_what_comparing_every_pair_finds(monkeypatch, small_blocks):
-    monkeypatch.setattr(search, "multiplier", lambda *_: products.FLOAT32)
-    stored = vectors(400, views=3, dimension=40)
-    stored[..., 8:] //= 5
-    assert Abridged(stored[:, 0])(stored[:, 0]).shape[1] < 40
-    assert len(check_join(stored, Calibration(), 0.12).first) > 100
+    wrong = replace(products.FLOAT64, product=faulty)
+    monkeypatch.setattr(products, "BY_TORCH", wrong)
+    monkeypatch.setattr(products, "BY_ONNXRUNTIME", wrong)
+    assert products.multiplier(64, 1e15, "cpu") is products.FLOAT32
 
 
 def cuda_on_the_processor(monkeypatch):

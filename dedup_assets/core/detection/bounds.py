@@ -1,5 +1,4 @@
-"""What can be ruled out without its product: the least a product must come to, and shorter vectors whose products are
-never less."""
+"""What can be ruled out by its product: the least that one must come to."""
 
 from typing import Any
 
@@ -7,14 +6,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from dedup_assets.core.detection.cosines import Distances, Indices
-from dedup_assets.core.detection.products import Int8
 
 NONE = np.iinfo(np.int32).min  # a product that counts for nothing
 SLACK = 1e-9  # of a cosine; more than the bounds here are off
 _NEARLY = 1.01  # norms this close are as good as one
-
-_REST = 0.16  # of all squares; more entries cost more to multiply, fewer rule out less
-_WORTH_IT = 0.9  # of the entries; where more are needed, vectors stay whole
 
 
 class Least:
@@ -61,29 +56,3 @@ def span(norms: Distances) -> tuple[float, float]:
     """The least norm above 0 and the largest, at least 1, of sorted norms."""
     above = norms[np.searchsorted(norms, 0.0, side="right") :]
     return (float(above[0]), float(above[-1])) if len(above) else (1.0, 1.0)
-
-
-class Abridged:
-    """The entries in which some vectors are large, and one more for the length of all the rest.
-
-    By Cauchy and Schwarz the rests of two vectors have no larger product than their lengths.
-    """
-
-    def __init__(self, vectors: Int8) -> None:
-        """`vectors`: (n, d), those whose entries are looked at."""
-        squares = np.einsum("nd,nd->d", vectors, vectors, dtype=np.int64)
-        order = np.argsort(-squares, kind="stable")
-        count = int(np.searchsorted(np.cumsum(squares[order]), (1 - _REST) * squares.sum())) + 1
-        self._kept, self._rest = np.sort(order[:count]), np.sort(order[count:])
-        self._whole = count + 1 > _WORTH_IT * len(order)
-
-    def __call__(self, vectors: Int8) -> NDArray[np.integer]:
-        """(m, d) int8 -> (m, fewer) int16 whose product with another such is at least that of the vectors; or these,
-        where most of their entries matter."""
-        if self._whole:
-            return vectors
-        short = np.empty((len(vectors), len(self._kept) + 1), np.int16)
-        short[:, :-1] = vectors[:, self._kept]
-        rest = vectors[:, self._rest]
-        short[:, -1] = np.ceil(np.sqrt(np.einsum("nd,nd->n", rest, rest, dtype=np.int32)))
-        return short

@@ -4,28 +4,30 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup_assets.core.detection import integers
 from dedup_assets.core.errors import SettingsError
 
 Int8 = NDArray[np.int8]
 Products = NDArray[Any]  # (rows, columns), whole numbers; int32, or floats that hold them exactly
-Prepared = Any  # an array, or a tensor of torch
+Prepared = Any  # what it takes for one side of a product: an array, a tensor of torch
 
 AUTO, CPU, CUDA = "auto", "cpu", "cuda"
 DEVICES = (AUTO, CPU, CUDA)
 
 TILE_ROWS, TILE_COLUMNS = 2048, 512  # whose products stay near a core; few columns in order are of nearly one norm
 
-_FLOAT_ROWS = 512  # at a time as floats, column by column: then the largest of a part cost next to nothing
-_FLOAT_PART = 128
+_FLOAT_ROWS = 384  # at a time as floats
+_PART = 128  # columns of which the largest is had for next to nothing, where products lie column by column
 _DEVICE_ROWS = 8192  # at a time on a device, whose memory all threads share: 32 MB of products
 _FLOAT32_HOLDS = 2**24
-_WORTH_LOADING_TORCH = 1.3e11  # multiplications; below, importing it takes longer than it saves
+_WORTH_LOADING_TORCH = 1e12  # multiplications; below, importing it takes longer than it saves
+_WORTH_A_TRIAL = 4e9  # the same for onnxruntime, and for finding out how fast it is here
 _PROBE = 512
 
 
@@ -33,16 +35,12 @@ _PROBE = 512
 class Multiplier:
     """`product` of two `prepared` arrays, (m, d) and (n, d), is (m, n) whole numbers; `peaks`, (parts, m), the largest
     of each row in each `part` columns, without holding the others.
-
-    `wide`: whether numbers may be larger than int8 holds, as long as the squares of a row add up to no more than those
-    of the largest int8 vector with two more entries.
     """
 
-    prepared: Callable[[NDArray[np.integer[Any]]], Prepared]
+    prepared: Callable[[Int8], Prepared]
     product: Callable[[Prepared, Prepared], Products]
     peaks: Callable[[Prepared, Prepared], Products]
     part: int = TILE_COLUMNS
-    wide: bool = True
 
     def __call__(self, rows: Int8, columns: Int8) -> Products:
         """The product of (m, d) and (n, d) int8."""
@@ -63,14 +61,17 @@ def multiplier(dimension: int, multiplications: float, device: str = AUTO) -> Mu
                 f"search_device is '{CUDA}', but torch has no CUDA device here that multiplies exactly; use {AUTO} or "
                 f"{CPU}, and see torch.cuda.is_available()"
             )
-    if "torch" not in sys.modules and multiplications < _WORTH_LOADING_TORCH:
-        return floats(dimension)
-    return INTEGERS if _integers_are_faster(dimension) else floats(dimension)
+    tried = []
+    if "torch" in sys.modules or multiplications >= _WORTH_LOADING_TORCH:
+        tried.append(BY_TORCH)
+    if multiplications >= _WORTH_A_TRIAL:
+        tried.append(BY_ONNXRUNTIME)
+    return next((integer for integer in tried if _pays(integer, dimension)), floats(dimension))
 
 
 def floats(dimension: int) -> Multiplier:
     """Products of whole numbers in floats wide enough that every sum is exact, in any order of summation."""
-    return FLOAT32 if (dimension + 2) * 127**2 <= _FLOAT32_HOLDS else FLOAT64
+    return FLOAT32 if dimension * 127**2 <= _FLOAT32_HOLDS else FLOAT64
 
 
 def on_device(device: str, dimension: int) -> Multiplier:
@@ -79,7 +80,7 @@ def on_device(device: str, dimension: int) -> Multiplier:
 
     wide = torch.float32 if floats(dimension) is FLOAT32 else torch.float64
 
-    def prepared(vectors: NDArray[np.integer[Any]]) -> Prepared:
+    def prepared(vectors: Int8) -> Prepared:
         return _tensor(vectors).to(device).to(wide)
 
     def product(rows: Prepared, columns: Prepared) -> Products:
@@ -98,18 +99,18 @@ def _of_floats(rows: Prepared, columns: Prepared) -> Products:
 
 
 def _peaks_of_floats(rows: Prepared, columns: Prepared) -> Products:
-    peaks = np.empty((-(-len(columns) // _FLOAT_PART), len(rows)), rows.dtype)
+    peaks = np.empty((-(-len(columns) // _PART), len(rows)), rows.dtype)
     room = np.empty(len(columns) * _FLOAT_ROWS, rows.dtype)
     for start in range(0, len(rows), _FLOAT_ROWS):
         some = rows[start : start + _FLOAT_ROWS]
         products = np.matmul(columns, some.T, out=room[: len(columns) * len(some)].reshape(len(columns), -1))
         for part, highest in enumerate(peaks):
-            lines = products[part * _FLOAT_PART : (part + 1) * _FLOAT_PART]
+            lines = products[part * _PART : (part + 1) * _PART]
             np.maximum.reduce(lines, axis=0, out=highest[start : start + _FLOAT_ROWS])
     return peaks
 
 
-def _of_integers(rows: Prepared, columns: Prepared) -> Products:
+def _by_torch(rows: Prepared, columns: Prepared) -> Products:
     import torch
 
     products = np.empty((len(rows), len(columns)), np.int32)  # torch's own memory, aligned, is not well used again
@@ -117,7 +118,7 @@ def _of_integers(rows: Prepared, columns: Prepared) -> Products:
     return products
 
 
-def _peaks_of_integers(rows: Prepared, columns: Prepared) -> Products:
+def _peaks_by_torch(rows: Prepared, columns: Prepared) -> Products:
     import torch
 
     peaks = np.empty((1, len(rows)), np.int32)
@@ -130,15 +131,16 @@ def _peaks_of_integers(rows: Prepared, columns: Prepared) -> Products:
     return peaks
 
 
-def _tensor(vectors: NDArray[np.integer[Any]]) -> Prepared:
+def _tensor(vectors: Int8) -> Prepared:
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(vectors))
 
 
-FLOAT32 = Multiplier(lambda vectors: vectors.astype(np.float32), _of_floats, _peaks_of_floats, _FLOAT_PART)
-FLOAT64 = Multiplier(lambda vectors: vectors.astype(np.float64), _of_floats, _peaks_of_floats, _FLOAT_PART)
-INTEGERS = Multiplier(_tensor, _of_integers, _peaks_of_integers, wide=False)  # the processor's, through torch
+FLOAT32 = Multiplier(lambda vectors: vectors.astype(np.float32), _of_floats, _peaks_of_floats, _PART)
+FLOAT64 = Multiplier(lambda vectors: vectors.astype(np.float64), _of_floats, _peaks_of_floats, _PART)
+BY_ONNXRUNTIME = Multiplier(integers.Sides, integers.product, partial(integers.peaks, part=_PART), _PART)
+BY_TORCH = Multiplier(_tensor, _by_torch, _peaks_by_torch)  # a sixth faster than that, once it is loaded
 
 
 @lru_cache
@@ -163,14 +165,14 @@ def _probes(dimension: int) -> Int8:
 
 
 @lru_cache
-def _integers_are_faster(dimension: int) -> bool:
-    """Whether torch multiplies int8 exactly here, and faster than floats are: not every processor can."""
+def _pays(integer: Multiplier, dimension: int) -> bool:
+    """Whether int8 is multiplied exactly here, and faster than floats are: not every processor can."""
     one, other = _probes(dimension)
     try:
-        exact = np.array_equal(INTEGERS(one, other), FLOAT64(one, other))
-    except (AttributeError, RuntimeError, ImportError):
+        exact = np.array_equal(integer(one, other), FLOAT64(one, other))
+    except Exception:  # the library is not there, or cannot do it here: floats can
         return False
-    return exact and _least_seconds(INTEGERS, one, other) < _least_seconds(floats(dimension), one, other)
+    return exact and _least_seconds(integer, one, other) < _least_seconds(floats(dimension), one, other)
 
 
 def _least_seconds(multiply: Multiplier, one: Int8, other: Int8) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup_assets.core.detection.base import Calibration
-from dedup_assets.core.detection.bounds import NONE, SLACK, Abridged, Least, span, whole
+from dedup_assets.core.detection.bounds import NONE, SLACK, Least, span, whole
 from dedup_assets.core.detection.cosines import Distances, Indices, exact_cosine, squares_of
 from dedup_assets.core.detection.products import (
     AUTO,
@@ -95,12 +95,10 @@ class ViewSearch:
     views: int
     device: str = AUTO
     _squares: NDArray[np.int32] = field(init=False, repr=False)
-    _abridged: Abridged = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         squares = squares_of(self.full)
         order = np.argsort(squares, kind="stable")
-        object.__setattr__(self, "_abridged", Abridged(self.full))
         object.__setattr__(self, "columns", self.columns[order])
         object.__setattr__(self, "full", self.full[order])
         object.__setattr__(self, "_squares", squares[order])
@@ -114,13 +112,12 @@ class ViewSearch:
         calibration, limit = self.reach.calibration, self.reach.view_limit
         least = Least(calibration.cosine(limit / calibration.view_factor), np.sqrt(squares), norms)
         multiply = self._multiply()
-        abridged = self._abridged if multiply.wide else lambda vectors: vectors
-        short = multiply.prepared(abridged(queries))
+        prepared = multiply.prepared(queries)
         found = [(rows[:0], rows[:0], np.empty(0, np.bool_))]
         for tile in _tiles(norms):
             bars = least(tile)
             near = []
-            peaks = multiply.peaks(short, multiply.prepared(abridged(self.full[tile])))
+            peaks = multiply.peaks(prepared, multiply.prepared(self.full[tile]))
             for hit, part in _hopeful(peaks, bars, tile, multiply.part):
                 products = multiply(queries[hit], self.full[part])
                 row, column = _true_at(products >= bars[hit, None].astype(products.dtype))
