@@ -93,7 +93,8 @@ def test_importing_the_package_loads_next_to_nothing():
 
 
 def test_loading_the_definitions_loads_no_vision_library():
-    assert not loaded_after("import dedup_assets.definitions") & {"torch", "torchvision", "cv2", "faiss", "onnxruntime", "skimage"}
+    vision = {"torch", "torchvision", "cv2", "faiss", "onnxruntime", "skimage"}
+    assert not loaded_after("import dedup_assets.definitions") & vision
 
 
 def test_asking_the_command_line_for_help_does_not_load_dagster():

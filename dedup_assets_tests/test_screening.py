@@ -7,6 +7,7 @@ from skimage import data
 
 from dedup_assets.core.detection.evidence import EVIDENCE, evidence
 from dedup_assets.core.detection.judging import RULED_OUT_DISTANCE, Judge, distances_of
+from dedup_assets.core.detection.outlines import outline
 from dedup_assets.core.detection.screening import Screen
 from dedup_assets.core.images import SKETCH_SIZE, squash
 
@@ -71,6 +72,8 @@ def test_evidence_is_symmetric_and_the_same_in_every_batch(photos):
     np.testing.assert_array_equal(together, evidence(sketches, second, first))
     for rows in ([0], [1, 7, 250], range(100, 390)):
         np.testing.assert_array_equal(together[:, rows], evidence(sketches, first[rows], second[rows]))
+    crops = outline(sketches).light
+    np.testing.assert_array_equal(together, evidence(sketches, first, second, crops))
 
 
 def test_no_pairs_give_no_evidence():

@@ -56,8 +56,11 @@ def flat(seen: Float32) -> NDArray[np.bool_]:
     return np.asarray(seen[_STRUCTURE] < np.float32(np.log1p(_CELLS * _CELLS * _FEATURELESS)))
 
 
-def evidence(sketches: Pictures, first: Indices, second: Indices) -> Float32:
-    """(EVIDENCE, p) float32: what speaks for and against each pair of rows of `sketches`. Symmetric."""
+def evidence(sketches: Pictures, first: Indices, second: Indices, crops: NDArray[np.int8] | None = None) -> Float32:
+    """(EVIDENCE, p) float32: what speaks for and against each pair of rows of `sketches`. Symmetric.
+
+    `crops`: the light of their outlines, where these were drawn already.
+    """
     if not len(first):
         return np.empty((EVIDENCE, 0), np.float32)
     used, inverse = np.unique(np.append(first, second), return_inverse=True)
@@ -66,7 +69,8 @@ def evidence(sketches: Pictures, first: Indices, second: Indices) -> Float32:
     rank = np.argsort(np.argsort(pictures.reshape(len(used), -1).view(f"V{pictures[0].nbytes}").ravel(), kind="stable"))
     a, b = np.where(rank[a] <= rank[b], a, b), np.where(rank[a] <= rank[b], b, a)
     filling = np.zeros(-len(a) % _LEAST, np.int64)
-    looks, count, a, b = _look(pictures), len(a), np.append(a, filling), np.append(b, filling)
+    looks = _look(pictures, None if crops is None else crops[used])
+    count, a, b = len(a), np.append(a, filling), np.append(b, filling)
     parts = [_evidence(looks, a[i : i + _BLOCK], b[i : i + _BLOCK]) for i in range(0, len(a), _BLOCK)]
     return np.concatenate(parts, axis=1)[:, :count]
 
@@ -90,17 +94,18 @@ class _Laid(NamedTuple):
     picture_colour: Float32
 
 
-def _look(pictures: Pictures) -> _Looks:
+def _look(pictures: Pictures, crops: NDArray[np.int8] | None) -> _Looks:
     count, size = len(pictures), (SKETCH_SIZE, SKETCH_SIZE)
     looks = _Looks(
         np.empty((count, *size), np.uint8),
         np.empty((count, 2, *size), np.int16),
-        np.empty((count, len(BOXES), SIDE * SIDE), np.int8),
+        np.empty((count, len(BOXES), SIDE * SIDE), np.int8) if crops is None else crops,
     )
     for start in range(0, count, _PICTURES):
         part = slice(start, start + _PICTURES)
         looks.light[part], looks.colour[part] = light_and_colour(pictures[part])
-        looks.crops[part] = light_crops(looks.light[part].astype(np.float32))
+        if crops is None:
+            looks.crops[part] = light_crops(looks.light[part].astype(np.float32))
     return looks
 
 

@@ -30,9 +30,11 @@ class Judge:
         """(p,) whether each pair of rows of `outlines` may be one picture; the others are ruled out."""
         return self._screen.worth_a_look(glance(outlines, first, second))
 
-    def worth_aligning(self, sketches: Pictures, first: Indices, second: Indices) -> NDArray[np.bool_]:
-        """(p,) the same of pairs of rows of `sketches`, which tell more."""
-        return self._screen.worth_aligning(evidence(sketches, first, second))
+    def worth_aligning(
+        self, sketches: Pictures, outlines: Outlines, first: Indices, second: Indices
+    ) -> NDArray[np.bool_]:
+        """(p,) the same of pairs of rows of `sketches` with their `outlines`: together they tell more."""
+        return self._screen.worth_aligning(evidence(sketches, first, second, outlines.light))
 
     def agreements(
         self, sketches: Pictures, sizes: Sequence[Size], first: Indices, second: Indices, align: Align

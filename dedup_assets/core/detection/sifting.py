@@ -36,13 +36,14 @@ class SiftPairs:
         from dedup_assets.core.detection import judging
 
         judge = judging.Judge()
-        kept = judge.worth_a_look(self._outlines_of(shard.contents), shard.first, shard.second)
+        drawn = self._outlines_of(shard.contents)
+        kept = judge.worth_a_look(drawn, shard.first, shard.second)
         left = np.flatnonzero(kept)
         for start in range(0, len(left), _SKETCHES // 2):
             part = left[start : start + _SKETCHES // 2]
             rows, ends = np.unique(np.stack([shard.first[part], shard.second[part]]), return_inverse=True)
             sketches = self._sketches.read([shard.contents[row] for row in rows.tolist()])
-            kept[part] = judge.worth_aligning(sketches, *ends.reshape(2, -1))
+            kept[part] = judge.worth_aligning(sketches, drawn.at(rows), *ends.reshape(2, -1))
         return kept
 
     def _outlines_of(self, contents: Sequence[Content]) -> "Outlines":
