@@ -2,9 +2,10 @@
 
     python -m dedup_assets_tests.benchmarks.growth TEXTURES_TAR [--counts 10000 100000] [--keep FOLDER]
 
-TEXTURES_TAR holds small pictures. Turned by quarters, rolled by half their width or height and with a little noise of
-their own they give sixteen different pictures each, which no near band joins. `--keep` makes the images in that folder
-and leaves them there for the next time.
+TEXTURES_TAR holds small pictures. Turned by quarters, as they are and as negatives, with a little noise of their own
+they give eight different pictures each; rolled by half their width or height, which leaves half of what they show next
+to itself, 24 more. No near band joins them. `--keep` makes the images in that folder and leaves them there for the next
+time.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from PIL import Image
 from dedup_assets_tests.benchmarks.whole_run import measure
 
 _SIDE = 64
-_WAYS = 16  # four turns of four rolls
+_WAYS = 32  # four turns of two lights of four rolls
 
 
 def make_images(tar: Path, folder: Path, count: int) -> None:
@@ -45,8 +46,10 @@ def _target(folder: Path, number: int) -> Path:
 
 
 def _save(pixels: np.ndarray, number: int, way: int, target: Path) -> None:
-    roll = (_SIDE // 2 * (way // 4 % 2), _SIDE // 2 * (way // 8))
+    roll = (_SIDE // 2 * (way // 8 % 2), _SIDE // 2 * (way // 16))
     changed = np.rot90(np.roll(pixels, roll, axis=(0, 1)), way % 4)
+    if way // 4 % 2:
+        changed = 255 - changed
     noisy = changed + np.random.default_rng(number).normal(0, 1, changed.shape)
     target.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(target, quality=90)
