@@ -106,3 +106,11 @@ def test_a_way_to_compare_is_shown_as_chosen_when_all_is_decided_too(review):
     review.get_by_text("All done").wait_for()
     review.get_by_role("radio", name="Swipe").click()
     assert chosen_way(review) == "Swipe"
+
+
+def test_who_is_among_the_images_of_a_group_is_among_those_of_the_next(review):
+    framed = review.locator("[data-members] [aria-current=true]")
+    framed.focus()
+    review.keyboard.press("j")
+    wait_for_group(review, 2)
+    sync_api.expect(framed).to_be_focused()

@@ -140,13 +140,14 @@ function show() {
 // The row is made once for a group: there may be thousands of images in it. One of them is a stop of the Tab key.
 function showMembers() {
   const row = $("[data-members]");
+  const within = row.contains(document.activeElement);
   if (listed !== group) row.replaceChildren(...group.members.map(member));
   listed = group;
   const before = $("[aria-current=true]", row);
   const chosen = row.children[framed].firstElementChild;
   if (before) Object.assign(before, { ariaCurrent: "false", tabIndex: -1 });
   Object.assign(chosen, { ariaCurrent: "true", tabIndex: 0 });
-  if (row.contains(document.activeElement)) chosen.focus({ preventScroll: true });
+  if (within) chosen.focus({ preventScroll: true });
   reveal(row, chosen);
 }
 
