@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dedup_assets.core.detection.base import DEFAULT_EMBEDDER, TURNED_EMBEDDER, Calibration
 from dedup_assets.core.detection.borders import EVERYTHING, Box, inside_borders, plain
-from dedup_assets.core.detection.pooling import CELL, Span, cell_weights
+from dedup_assets.core.detection.pooling import CELL, Span, cell_weights, light_and_colour
 from dedup_assets.core.images import SKETCH_SIZE
 
 Pictures = NDArray[np.uint8]
@@ -152,9 +152,9 @@ class _Seen(NamedTuple):
 
 
 def _planes(pictures: Pictures) -> _Planes:
-    red, green, blue = (pictures[..., channel].swapaxes(0, 1).astype(np.int32) for channel in range(3))
-    light = (77 * red + 150 * green + 29 * blue + 128) >> 8
-    return _Planes(*(np.ascontiguousarray(plane, np.float32) for plane in (light, blue - light, red - light)))
+    light, colour = light_and_colour(pictures)
+    planes = (light, colour[:, 0], colour[:, 1])
+    return _Planes(*(np.ascontiguousarray(plane.swapaxes(0, 1), np.float32) for plane in planes))
 
 
 def _look(planes: _Planes, views: tuple[_View, ...]) -> _Seen:

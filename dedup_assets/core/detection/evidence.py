@@ -25,10 +25,9 @@ from dedup_assets.core.detection.outlines import (
     Indices,
     Pictures,
     best_starts,
-    light_and_colour,
     light_crops,
 )
-from dedup_assets.core.detection.pooling import CELL, cell_weights
+from dedup_assets.core.detection.pooling import CELL, cell_weights, light_and_colour
 from dedup_assets.core.images import SKETCH_SIZE
 
 Float64 = NDArray[np.float64]

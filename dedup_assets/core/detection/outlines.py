@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup_assets.core.detection.pooling import CELL, Span, cell_weights
+from dedup_assets.core.detection.pooling import CELL, Span, cell_weights, light_and_colour
 from dedup_assets.core.images import SKETCH_SIZE
 
 Pictures = NDArray[np.uint8]
@@ -63,15 +63,6 @@ def outline(pictures: Pictures) -> Outlines:
         steps = np.clip(np.rint(pooled / (CELL * _COLOUR_STEP)), -127, 127).reshape(len(light), 2, len(BOXES), -1)
         outlines.colour[part] = steps.swapaxes(1, 2).reshape(len(light), len(BOXES), -1)
     return outlines
-
-
-def light_and_colour(pictures: Pictures) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """Light (n, 48, 48), and blue minus light, red minus light (n, 2, 48, 48), in grey levels."""
-    red, green, blue = (pictures[..., channel].astype(np.uint16) for channel in range(3))
-    light = (77 * red + 150 * green + 29 * blue + 128) >> 8
-    colour = np.empty((len(pictures), 2, SKETCH_SIZE, SKETCH_SIZE), np.int16)
-    colour[:, 0], colour[:, 1] = blue - light, red - light  # wrap to what int16 holds
-    return light.astype(np.uint8), colour
 
 
 def light_crops(light: Float32) -> Float32:

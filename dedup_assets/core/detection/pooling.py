@@ -1,4 +1,4 @@
-"""Sketches pooled to cells by weights in 64ths, so that every sum is an integer that float32 holds exactly."""
+"""Sketches as light and colour, pooled to cells by weights in 64ths: every sum is an integer that float32 holds."""
 
 from functools import lru_cache
 
@@ -26,3 +26,12 @@ def cell_weights(span: Span, cells: int) -> NDArray[np.float32]:
     weights = np.rint(overlap * (PARTS / overlap.sum(axis=1, keepdims=True)))
     weights[np.arange(cells), weights.argmax(axis=1)] += PARTS - weights.sum(axis=1)
     return np.asarray(weights, np.float32)
+
+
+def light_and_colour(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """Light (n, 48, 48), and blue minus light, red minus light (n, 2, 48, 48), in grey levels."""
+    red, green, blue = (pictures[..., channel].astype(np.uint16) for channel in range(3))
+    light = (77 * red + 150 * green + 29 * blue + 128) >> 8
+    colour = np.empty((len(pictures), 2, SKETCH_SIZE, SKETCH_SIZE), np.int16)
+    colour[:, 0], colour[:, 1] = blue - light, red - light  # wrap to what int16 holds
+    return light.astype(np.uint8), colour
