@@ -1,6 +1,6 @@
 """Whole runs on few and on many small JPEGs: each against a bare decode loop, and how the cost grows.
 
-    python -m dedup_assets_tests.benchmarks.growth TEXTURES_TAR [--counts 10000 100000] [--keep FOLDER]
+    python -m dedup_assets_tests.benchmarks.growth TEXTURES_TAR [--counts 10000 100000] [--keep FOLDER] [--times 1]
 
 TEXTURES_TAR holds small pictures. Turned by quarters, as they are and as negatives, with a little noise of their own
 they give eight different pictures each; rolled by half their width or height, which leaves half of what they show next
@@ -61,13 +61,14 @@ def main() -> None:
     parser.add_argument("tar", type=Path)
     parser.add_argument("--counts", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--times", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         figures = []
         for count in arguments.counts:
             images = (arguments.keep or Path(work)) / str(count)
             make_images(arguments.tar, images, count)
-            figures.append(measure(images.absolute(), "none"))
+            figures.append(measure(images.absolute(), "none", arguments.times))
     spent = [figure["first_run_s"] - figure["fixed_s"] for figure in figures]
     result = {"runs": figures, "growth_beyond_fixed": [later / spent[0] for later in spent[1:]]}
     rounded = json.loads(json.dumps(result), parse_float=lambda text: round(float(text), 3))

@@ -45,23 +45,23 @@ def cpu_seconds(command: list[str], text: str = "") -> tuple[float, float]:
     return spent, after.ru_maxrss / 1e6
 
 
-def measure(images: Path, placement: str) -> dict[str, float]:
-    """The figures for one folder."""
+def measure(images: Path, placement: str, times: int = 3) -> dict[str, float]:
+    """The figures for one folder, each the least of so many `times`."""
     files = [images / file.image_id for file in list_images(images).files]
     names = "".join(f"{file}\n" for file in files)
     nothing = cpu_seconds([sys.executable, "-c", LOOP])[0]
-    decode = min(cpu_seconds([sys.executable, "-c", LOOP], names)[0] for _ in range(3)) - nothing
+    decode = min(cpu_seconds([sys.executable, "-c", LOOP], names)[0] for _ in range(times)) - nothing
     with tempfile.TemporaryDirectory() as work:
         few = Path(work, "few")
         few.mkdir()
         for file in files[:10]:
             shutil.copy(file, few)
         rest = ["--placement", placement]
-        _, *counted = (cpu_seconds([*RUN, str(few), "--store", f"{work}/f{i}", *rest])[0] for i in range(3))
+        _, *counted = (cpu_seconds([*RUN, str(few), "--store", f"{work}/f{i}", *rest])[0] for i in range(times + 1))
         fixed = min(counted)
-        runs = [cpu_seconds([*RUN, str(images), "--store", f"{work}/store{i}", *rest]) for i in range(3)]
+        runs = [cpu_seconds([*RUN, str(images), "--store", f"{work}/store{i}", *rest]) for i in range(times)]
         first, memory = min(spent for spent, _ in runs), runs[-1][1]
-        second = min(cpu_seconds([*RUN, str(images), "--store", f"{work}/store{i}", *rest])[0] for i in range(3))
+        second = min(cpu_seconds([*RUN, str(images), "--store", f"{work}/store{i}", *rest])[0] for i in range(times))
     return {
         "files": len(files),
         "decode_loop_s": decode,

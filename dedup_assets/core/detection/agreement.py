@@ -27,7 +27,7 @@ from dedup_assets.core.images import read_picture
 from dedup_assets.core.sources.base import Readable
 
 PICTURE_SIZE = 96
-VERSION = "1"  # changes when an answer would
+VERSION = "2"  # changes when an answer would
 
 
 _SAME = 0.873  # agreement from which two pictures count as near duplicates
@@ -37,9 +37,11 @@ _KNOTS_DISTANCE = (1.0, 0.1, 0.05, 0.001)
 _SURE, _CLEAR = 0.97, 0.92  # agreement: look no further; settle for it
 _ALIKE, _BEHIND = 0.95, 0.1  # correlation: surely the right start; too far behind the best one
 _DOUBTFUL, _HOPELESS = 0.5, 0.2  # agreement: worth refining from here on; not worth a second look under this
+_UNLIKE, _ASTRAY = 0.8, 0.3  # correlation, agreement of small pictures: under both not worth refining at all
 
-_WINDOW = 12  # pixels a side
+_WINDOWS = 8  # to a side
 _MATCH = 0.88  # correlation from which a window agrees
+_SMALL_MATCH = 0.7  # the same of small pictures
 _CONTRADICTION = 0.7  # correlation under which a window may belong to something laid over the picture
 _NOISE = 1.5  # grey levels, damps the correlation of windows that hold little else
 _FAINT, _STRONG = 1.5, 31.5  # grey levels of deviation in a window: no weight, full weight
@@ -123,6 +125,8 @@ def _alignments(first: Prepared, second: Prepared, a: Scales, b: Scales) -> Iter
     for likeness, start, rough in coarse[:2]:
         if likeness < coarse[0][0] - _BEHIND:
             break
+        if likeness < _UNLIKE and _laid(start.template.coarse, start.picture.coarse, rough).roughly() < _ASTRAY:
+            continue
         matrix = start.fine(rough)
         agreement = _laid_over(start, matrix)
         yield agreement
@@ -131,36 +135,39 @@ def _alignments(first: Prepared, second: Prepared, a: Scales, b: Scales) -> Iter
 
 
 def _laid_over(start: Start, matrix: Matrix) -> float:
-    size = (PICTURE_SIZE, PICTURE_SIZE)
-    pixels = in_pixels(matrix, PICTURE_SIZE, PICTURE_SIZE)
-    picture, edge = start.picture.full, cv2.BORDER_REPLICATE
-    moved = cv2.warpPerspective(picture, pixels, size, flags=INVERSE_LINEAR, borderMode=edge)
-    covered = cv2.warpPerspective(np.ones(size, np.float32), pixels, size, flags=INVERSE_LINEAR)
-    template = start.template.full
-    enlarged = 1 / abs(np.linalg.det(matrix[:2, :2])) - 1
-    if enlarged > 0.1:
-        template = np.asarray(cv2.GaussianBlur(template, (0, 0), _SOFTEN * float(np.sqrt(enlarged))), np.float32)
-    local = _Local(template, np.asarray(moved, np.float32), np.asarray(covered, np.float32))
+    local = _laid(start.template.full, start.picture.full, matrix)
     strict = local.agreement()
     return strict if strict < _HOPELESS else local.agreement(nudge=True)
 
 
+def _laid(template: Grey, picture: Grey, matrix: Matrix) -> "_Local":
+    side, edge = len(template), cv2.BORDER_REPLICATE
+    pixels = in_pixels(matrix, side, side)
+    moved = cv2.warpPerspective(picture, pixels, (side, side), flags=INVERSE_LINEAR, borderMode=edge)
+    covered = cv2.warpPerspective(np.ones((side, side), np.float32), pixels, (side, side), flags=INVERSE_LINEAR)
+    enlarged = 1 / abs(np.linalg.det(matrix[:2, :2])) - 1
+    if enlarged > 0.1:
+        softness = _SOFTEN * (side / PICTURE_SIZE) * float(np.sqrt(enlarged))
+        template = np.asarray(cv2.GaussianBlur(template, (0, 0), softness), np.float32)
+    return _Local(template, np.asarray(moved, np.float32), np.asarray(covered, np.float32))
+
+
 class _Local:
-    """Two aligned pictures, window by window. `covered`: (96, 96), 1 where the second one reaches."""
+    """Two aligned pictures, window by window. `covered`: of their size, 1 where the second one reaches."""
 
     def __init__(self, first: Grey, second: Grey, covered: Grey | None = None) -> None:
-        self._first, self._second = first, second
-        self._mean = _window_mean(first)
-        self._variance = np.maximum(_window_mean(first * first) - self._mean**2, 0)
-        mean = _window_mean(second)
-        variance = np.maximum(_window_mean(second * second) - mean**2, 0)
+        self._first, self._second, self._window = first, second, len(first) // _WINDOWS
+        self._mean = self._mean_of(first)
+        self._variance = np.maximum(self._mean_of(first * first) - self._mean**2, 0)
+        mean = self._mean_of(second)
+        variance = np.maximum(self._mean_of(second * second) - mean**2, 0)
         more, less = np.maximum(self._variance, variance), np.minimum(self._variance, variance)
         deviation = np.sqrt(more ** (1 - _LESSER) * less**_LESSER)
         self._weight = np.clip(deviation - _FAINT, 0, _STRONG - _FAINT)
         self._overlap = 1.0
         if covered is not None:
             self._overlap = float(covered.mean())
-            self._weight *= _window_mean(covered) > 0.9
+            self._weight *= self._mean_of(covered) > 0.9
         self._total = float(self._weight.sum(dtype=np.float64))
         self.structure = self._total / self._weight.size
 
@@ -174,16 +181,20 @@ class _Local:
             agreeing = max(agreeing, self._without_overlays(correlation))
         return agreeing * min(1.0, 2 * self._overlap)
 
+    def roughly(self) -> float:
+        """The share of structure whose windows agree at all, 0..1; 1 where there is none."""
+        return self._share(self._correlation(0) >= _SMALL_MATCH) if self._total >= 1 else 1.0
+
     def _correlation(self, reach: int) -> Grey:
-        size, edge = PICTURE_SIZE, cv2.BORDER_REPLICATE
+        size, edge = len(self._first), cv2.BORDER_REPLICATE
         second = np.asarray(cv2.copyMakeBorder(self._second, reach, reach, reach, reach, edge), np.float32)
-        mean = _window_mean(second)
-        variance = np.maximum(_window_mean(second * second) - mean**2, 0)
+        mean = self._mean_of(second)
+        variance = np.maximum(self._mean_of(second * second) - mean**2, 0)
         best = np.full((size, size), -1, np.float32)
         for y in range(2 * reach + 1):
             for x in range(2 * reach + 1):
                 at = (slice(y, y + size), slice(x, x + size))
-                covariance = _window_mean(self._first * second[at]) - self._mean * mean[at]
+                covariance = self._mean_of(self._first * second[at]) - self._mean * mean[at]
                 np.maximum(best, covariance / np.sqrt(self._variance * variance[at] + _NOISE**2), out=best)
         return best
 
@@ -204,11 +215,10 @@ class _Local:
     def _share(self, chosen: NDArray[np.bool_]) -> float:
         return float((self._weight * chosen).sum(dtype=np.float64)) / self._total
 
+    def _mean_of(self, values: Grey) -> Grey:
+        return np.asarray(cv2.blur(values, (self._window, self._window), borderType=cv2.BORDER_REPLICATE))
+
 
 def _colour_agreement(first: Prepared, second: Prepared) -> float:
     difference = np.abs(first.colour.astype(np.int16) - second.colour).max()
     return float(max(0.0, 1 - difference / _COLOUR_RANGE))
-
-
-def _window_mean(values: Grey) -> Grey:
-    return np.asarray(cv2.blur(values, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REPLICATE))
