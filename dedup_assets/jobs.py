@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -13,6 +14,7 @@ from dedup_assets.core.errors import DedupError
 from dedup_assets.core.project import Project
 from dedup_assets.core.run import Progress
 from dedup_assets.core.settings import DUPLICATE_THRESHOLD, NEAR_DUPLICATE_THRESHOLD, Thresholds
+from dedup_assets.metadata import DIFFERENCES
 
 APPLY_DECISIONS = DECISIONS_CHANGED
 
@@ -31,13 +33,16 @@ class FailedCheck:
 class JobResult:
     """A run that completed: its id, the assets in the order they were made, and the checks that did not pass.
 
-    `decoded` counts the images that were new or changed; None when the folder was not read.
+    `decoded` counts the images that were new or changed; None when the folder was not read. `differs` counts the images
+    of the dataset that differ from the version `before` it, by kind: nothing after a first version.
     """
 
     run_id: str
     materialised: tuple[str, ...]
     failed_checks: tuple[FailedCheck, ...]
     decoded: int | None
+    before: str | None
+    differs: dict[str, int]
 
 
 def run_job(
@@ -72,18 +77,23 @@ def run_job(
             run_id=run_id,
             asset_selection=[dg.AssetKey(name) for name in assets] if assets is not None else None,
         )
-    made = tuple(event.materialization.asset_key.path[-1] for event in result.get_asset_materialization_events())
+    materialised = [event.materialization for event in result.get_asset_materialization_events()]
     checks = tuple(_failed_checks(result))
     if not result.success:
         if _was_interrupted(result):
             raise KeyboardInterrupt
         raise DedupError(_why(result, checks))
-    decoded = [
-        event.materialization.metadata["decoded_this_time"].value
-        for event in result.get_asset_materialization_events()
-        if "decoded_this_time" in event.materialization.metadata
-    ]
-    return JobResult(result.run_id, made, checks, int(str(decoded[0])) if decoded else None)
+    made = tuple(one.asset_key.path[-1] for one in materialised)
+    said: dict[str, Any] = {name: value.value for one in materialised for name, value in one.metadata.items()}
+    differs = {kind: said.get(f"images_{kind}", 0) for kind in DIFFERENCES}
+    return JobResult(
+        result.run_id,
+        made,
+        checks,
+        said.get("decoded_this_time"),
+        said.get("version_before"),
+        {kind: count for kind, count in differs.items() if count},
+    )
 
 
 def _failed_checks(result: dg.ExecuteInProcessResult) -> list[FailedCheck]:

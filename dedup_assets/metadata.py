@@ -20,7 +20,7 @@ from dedup_assets.core.storage.store import Store
 SHOWN_PAIRS = 8  # pictures lie in the event log, so few and small
 _SHOWN_REMOVALS = 50
 _SHOWN_MOVED = 10
-_DIFFERENCES = ("added", "removed", "restored", "vanished", "changed")
+DIFFERENCES = ("added", "removed", "restored", "vanished", "changed")
 _SIDE = 112
 _BAR_WIDTH = 20  # in letters: the page cuts off what is wider
 _SHOWN_FOLDERS = 30  # those with most new images; all of them are in the table arrivals
@@ -104,12 +104,12 @@ def difference_metadata(store: Store, before: str | None, after: str) -> dict[st
         return {}
     entries: dict[str, int | dg.MetadataValue] = {"version_before": dg.MetadataValue.text(before)}
     if before == after:
-        return entries | {f"images_{kind}": 0 for kind in _DIFFERENCES}
+        return entries | {f"images_{kind}": 0 for kind in DIFFERENCES}
     try:
         found = difference(store, version_called(store, before), version_called(store, after))
     except DedupError as error:  # the version before was moved away by hand; the new one is written all the same
         return entries | {"difference": dg.MetadataValue.text(f"cannot be told: {error}")}
-    moved: dict[str, Sequence[Moved]] = {kind: getattr(found, kind) for kind in _DIFFERENCES}
+    moved: dict[str, Sequence[Moved]] = {kind: getattr(found, kind) for kind in DIFFERENCES}
     lines = ["| image | | why |", "|:--|:--|:--|"]
     for kind, some in moved.items():
         lines += [f"| `{cell(one.image_id)}` | {kind} | {cell(one.why)} |" for one in some[:_SHOWN_MOVED]]

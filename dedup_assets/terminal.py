@@ -22,8 +22,8 @@ def job_with_progress(project: Project, thresholds: Thresholds, *, quiet: bool) 
             return run_job(project, thresholds, on_progress=progress, on_notice=say)
 
 
-def overview_lines(shown: Overview) -> list[str]:
-    """The state of a store in a few aligned lines."""
+def overview_lines(shown: Overview, done: JobResult | None = None) -> list[str]:
+    """The state of a store in a few aligned lines, and what the run that is `done` changed."""
     rows = [
         ("images", f"{shown.images:,}", f"under {_place(shown.image_root)}"),
         ("unreadable", f"{shown.unreadable:,}", "listed, never compared or removed" if shown.unreadable else ""),
@@ -42,6 +42,9 @@ def overview_lines(shown: Overview) -> list[str]:
     if shown.label_conflicts:
         where = "places in removed copies, listed by dedup-assets export label_conflicts"
         rows.append(("labels differ", f"{shown.label_conflicts:,}", where))
+    if done and done.differs:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in done.differs.items())
+        rows.append(("differ", f"{sum(done.differs.values()):,}", f"from {done.before}: {kinds}"))
     width = max(len(number) for _, number, _ in rows)
     return [f"  {name:<16} {number:>{width}}  {note}".rstrip() for name, number, note in rows]
 
@@ -59,18 +62,20 @@ def status_lines(shown: Overview) -> list[str]:
     return lines
 
 
-def summary_lines(store: Store, shown: Overview, decisions: Path, decoded: int | None = None) -> list[str]:
+def summary_lines(store: Store, shown: Overview, decisions: Path, done: JobResult) -> list[str]:
     """What a run ends with: the numbers, where everything is, and what to do next."""
     lines = [""]
-    if decoded == 0:
+    if done.decoded == 0:
         lines.append("  No image is new or changed, so none was decoded.")
-    lines += overview_lines(shown)
+    lines += overview_lines(shown, done)
     where = "" if store.folder == Path("dedup_store").absolute() else f" --store {_short(store.folder)}"
     lines += [
         "",
         f"  look and decide  dedup-assets explore{where}",
         f"  ask about one    dedup-assets why IMAGE{where}",
     ]
+    if done.differs:
+        lines.append(f"  what differs     dedup-assets diff {done.before}{where}")
     if shown.waiting_pairs:
         lines.append(f"  or write         {_short(decisions)}  (image_id,decision,duplicate_of), then run again")
     return lines

@@ -93,6 +93,25 @@ def test_a_second_run_decodes_nothing_and_says_so(images, store):
     assert "none was decoded" in out
 
 
+def test_a_run_says_how_its_dataset_differs_from_the_one_before(tmp_path):
+    for number in range(3):
+        put(photo(number), tmp_path / "images" / f"{number}.png")
+    _, out, _ = call("run", tmp_path / "images", "--store", tmp_path / "store")
+    assert "differ" not in out
+    (tmp_path / "images" / "0.png").unlink()
+    put(photo(7), tmp_path / "images" / "7.png")
+    put(photo(8), tmp_path / "images" / "8.png")
+    code, out, _ = call("run", tmp_path / "images", "--store", tmp_path / "store")
+    assert code == 0
+    before, kinds = re.search(r"differ +3  from (\S+): (.*)", out).groups()
+    assert kinds == "2 added, 1 vanished"
+    asked = re.search(r"what differs +dedup-assets (diff \S+)", out)[1].split()
+    assert asked == ["diff", before]
+    assert "0.png: no longer in the folder" in call(*asked, "--store", tmp_path / "store")[1]
+    told = json.loads(call("run", tmp_path / "images", "--store", tmp_path / "store", "--json")[1])
+    assert told["differs"] == {}
+
+
 def test_a_run_for_scripts_prints_one_json_object(images, store):
     code, out, _ = call("run", images, "--store", store, "--json")
     told = json.loads(out)

@@ -144,6 +144,6 @@ def run_and_tell(project: "Project", settings: dict[str, object], as_json: bool)
     if as_json:
         failed = [asdict(check) for check in result.failed_checks]
         report = {**asdict(shown), "run_id": result.run_id, "store": str(project.store.folder), "failed_checks": failed}
-        tell_json(report)
+        tell_json({**report, "version_before": result.before, "differs": result.differs})
     else:
-        click.echo("\n".join(summary_lines(project.store, shown, project.decisions_file, result.decoded)))
+        click.echo("\n".join(summary_lines(project.store, shown, project.decisions_file, result)))
