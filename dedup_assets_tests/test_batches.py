@@ -16,7 +16,7 @@ from dedup_assets.core.batches import batch_of
 from dedup_assets.core.errors import DedupError, SettingsError
 from dedup_assets.core.run import Run
 from dedup_assets_tests.chain import chain_in
-from dedup_assets_tests.deployment import CHAIN, Deployment
+from dedup_assets_tests.deployment import CHAIN, Deployment, copied
 from dedup_assets_tests.pictures import photo, put, put_photos
 
 PARTITIONS = "deduplicate_batches"
@@ -40,10 +40,16 @@ steps.embed_batches(chain_in(Path(sys.argv[1])).project, Run(progress=progress),
 
 
 @pytest.fixture
-def instance(tmp_path_factory):
+def instance(tmp_path):
     """One on disk: in memory, Dagster cannot tell a sensor which partitions there are."""
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster")), QUIETLY) as instance:
+    with on_disk(tmp_path / "dagster") as instance:
         yield instance
+
+
+def on_disk(folder):
+    """The instance of a folder, which is made where it is missing."""
+    folder.mkdir(exist_ok=True)
+    return dg.DagsterInstance.local_temp(str(folder), QUIETLY)
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +75,25 @@ def chain(folder):
     return chain_in(folder)
 
 
+@pytest.fixture(scope="module")
+def once(pictures, tmp_path_factory):
+    """The folder of a deployment after its first run, and in it that of its instance."""
+    folder = tmp_path_factory.mktemp("once")
+    shutil.copytree(pictures, folder / "images")
+    with on_disk(folder / "dagster") as instance:
+        deployment = Deployment(folder, instance, batches="folders")
+        assert deployment.ticks() == [CHAIN]
+        assert deployment.partitions == known(instance) == [".", "a", "b"]
+        assert deployment.ticks() == []
+    return folder
+
+
 @pytest.fixture
-def running(folder, instance):
+def running(once, tmp_path):
     """After the first run."""
-    running = Deployment(folder, instance, batches="folders")
-    assert running.ticks() == [CHAIN]
-    assert running.partitions == known(instance) == [".", "a", "b"]
-    assert running.ticks() == []
-    return running
+    shutil.copytree(once / "dagster", tmp_path / "dagster")
+    with on_disk(tmp_path / "dagster") as instance:
+        yield copied(once, tmp_path, instance, batches="folders")
 
 
 def known(instance):
@@ -167,23 +184,23 @@ def test_a_copy_that_vanished_from_one_batch_leaves_the_other_embedded(chain, go
 # ---- in Dagster
 
 
-def test_the_first_run_takes_all_batches_and_leaves_what_a_run_without_batches_leaves(running, instance, tmp_path):
+def test_the_first_run_takes_all_batches_and_leaves_what_a_run_without_batches_leaves(running, tmp_path):
     assert tables(running) == unpartitioned(running, tmp_path / "whole")
-    records = instance.fetch_materializations(dg.AssetKey("embeddings"), limit=10).records
+    records = running.instance.fetch_materializations(dg.AssetKey("embeddings"), limit=10).records
     pictures = {one.partition_key: one.asset_materialization.metadata["pictures_of_the_batch"] for one in records}
     assert {batch: count.value for batch, count in pictures.items()} == {".": 1, "a": 4, "b": 4}
 
 
-def test_a_new_batch_is_one_partition_and_one_run(running, instance, tmp_path):
+def test_a_new_batch_is_one_partition_and_one_run(running, tmp_path):
     put_photos(running.images / "c", range(30, 33))
     assert running.ticks() == [CHAIN]
     assert running.partitions == ["c"]
-    assert known(instance) == [".", "a", "b", "c"]
+    assert known(running.instance) == [".", "a", "b", "c"]
     assert running.ticks() == []
     assert tables(running) == unpartitioned(running, tmp_path / "whole")
 
 
-def test_what_comes_after_an_automatic_run_was_asked_for_is_embedded_with_it(running, instance, tmp_path):
+def test_what_comes_after_an_automatic_run_was_asked_for_is_embedded_with_it(running, tmp_path):
     put_photos(running.images / "c", range(30, 32))
     running.settled()
     (request,) = [request for _ in range(3) for request in running.tick()[0]]
@@ -192,7 +209,7 @@ def test_what_comes_after_an_automatic_run_was_asked_for_is_embedded_with_it(run
     running.settled()
     assert running.run(request) == CHAIN
     assert running.partitions == ["a", "c", "d"]
-    assert known(instance) == [".", "a", "b", "c", "d"]
+    assert known(running.instance) == [".", "a", "b", "c", "d"]
     assert running.ticks() == []
     assert tables(running) == unpartitioned(running, tmp_path / "whole")
 
@@ -208,10 +225,10 @@ def test_a_changed_batch_is_embedded_alone_and_several_in_one_run(running):
     assert running.ticks() == []
 
 
-def test_a_vanished_batch_takes_its_partition_along_and_embeds_nothing(running, instance, tmp_path):
+def test_a_vanished_batch_takes_its_partition_along_and_embeds_nothing(running, tmp_path):
     shutil.rmtree(running.images / "b")
     assert running.ticks() == [WITHOUT_EMBEDDINGS]
-    assert known(instance) == [".", "a"]
+    assert known(running.instance) == [".", "a"]
     assert running.ticks() == []
     assert tables(running) == unpartitioned(running, tmp_path / "whole")
     put_photos(running.images / "b", range(10, 13))
@@ -219,26 +236,26 @@ def test_a_vanished_batch_takes_its_partition_along_and_embeds_nothing(running, 
     assert running.partitions == ["b"]
 
 
-def test_a_folder_that_cannot_be_listed_keeps_its_partitions(running, instance):
+def test_a_folder_that_cannot_be_listed_keeps_its_partitions(running):
     away = running.images.with_name("away")
     running.images.rename(away)
     assert running.ticks(4) == [None]
     assert "does not exist" in running.failures[0]
-    assert known(instance) == [".", "a", "b"]
+    assert known(running.instance) == [".", "a", "b"]
 
 
-def test_partitions_stay_while_a_run_goes_on(running, instance):
+def test_partitions_stay_while_a_run_goes_on(running):
     shutil.rmtree(running.images / "b")
     job = running.defs.resolve_job_def("deduplicate")
-    going = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    going = running.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
     running.tick()
-    assert known(instance) == [".", "a", "b"]
-    instance.report_run_canceled(going)
+    assert known(running.instance) == [".", "a", "b"]
+    running.instance.report_run_canceled(going)
     running.tick()
-    assert known(instance) == [".", "a"]
+    assert known(running.instance) == [".", "a"]
 
 
-def test_partitions_stay_while_a_backfill_waits_for_its_run(running, instance):
+def test_partitions_stay_while_a_backfill_waits_for_its_run(running):
     said = {
         "from_failure": False,
         "tags": {},
@@ -246,13 +263,13 @@ def test_partitions_stay_while_a_backfill_waits_for_its_run(running, instance):
         "asset_selection": [dg.AssetKey("embeddings")],
     }
     backfill = PartitionBackfill("one", status=BulkActionStatus.REQUESTED, partition_names=["a", "b"], **said)
-    instance.add_backfill(backfill)
+    running.instance.add_backfill(backfill)
     shutil.rmtree(running.images / "b")
     running.tick()
-    assert known(instance) == [".", "a", "b"]
-    instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+    assert known(running.instance) == [".", "a", "b"]
+    running.instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
     running.tick()
-    assert known(instance) == [".", "a"]
+    assert known(running.instance) == [".", "a"]
 
 
 def test_a_run_of_one_batch_stops_before_the_scores_while_others_have_no_vectors(folder, instance):
@@ -265,8 +282,8 @@ def test_a_run_of_one_batch_stops_before_the_scores_while_others_have_no_vectors
     assert deployment.partitions == [".", "b"]
 
 
-def test_vectors_that_were_lost_are_computed_again(running, chain, tmp_path):
-    shutil.rmtree(chain.store.folder / "vectors")
+def test_vectors_that_were_lost_are_computed_again(running, tmp_path):
+    shutil.rmtree(running.store / "vectors")
     put_photos(running.images / "a", [50])
     assert running.ticks() == [CHAIN]
     assert running.partitions == ["a"]
