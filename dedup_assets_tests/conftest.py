@@ -19,6 +19,9 @@ NOBODY = 65534
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# There are as many processes as cores: threads of theirs that wait for one another would only take time from the rest.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_collection_modifyitems(items):
     """Files with slow tests come first, so that none of them is begun when all other processes are done."""
