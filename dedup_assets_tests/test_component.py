@@ -11,7 +11,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from click.testing import CliRunner
 from dagster.components.testing import create_defs_folder_sandbox
+from dagster_dg_cli.cli import cli as dg_cli
 from jsonschema import Draft202012Validator
 
 from dedup_assets import DedupComponent, build_dedup_defs
@@ -26,6 +28,7 @@ from dedup_assets_tests.pictures import put_photos
 TYPE = "dedup_assets.component.DedupComponent"
 ROOT = Path(__file__).parent.parent
 DG = Path(sys.executable).with_name("dg")
+DG_SETTINGS = {"COLUMNS": "200", "DAGSTER_DG_CLI_DISABLE_TELEMETRY": "1"}
 PROJECT = """
 [project]
 name = "photos"
@@ -77,11 +80,25 @@ def project(tmp_path_factory):
     return root
 
 
-def run_dg(folder, *arguments):
+def start_dg(folder, *arguments):
+    """What `dg ARGUMENTS` prints in a process of its own, in which it ends well."""
     path = os.pathsep.join([str(folder), str(ROOT)])
-    environment = {**os.environ, "COLUMNS": "200", "DAGSTER_DG_CLI_DISABLE_TELEMETRY": "1", "PYTHONPATH": path}
+    environment = {**os.environ, **DG_SETTINGS, "PYTHONPATH": path}
     result = subprocess.run([DG, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def run_dg(folder, *arguments):
+    """The same in this process, which has imported most of it already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(folder)
+        patch.setenv("DAGSTER_IS_DEV_CLI", "1")  # dg sets it itself, and leaves it so
+        for name in [name for name in sys.modules if name.partition(".")[0] == "photos"]:
+            patch.delitem(sys.modules, name)
+        result = CliRunner().invoke(dg_cli, [str(argument) for argument in arguments], env=DG_SETTINGS)
+    assert result.exit_code == 0, result.output
     return result.stdout
 
 
@@ -105,7 +122,7 @@ def failure(tmp_path, **more):
 
 
 def test_dg_lists_the_component(project):
-    assert TYPE in run_dg(project, "list", "components")
+    assert TYPE in start_dg(project, "list", "components")
 
 
 def test_scaffolding_writes_the_attributes_most_people_set(project):
@@ -118,7 +135,7 @@ def test_scaffolding_writes_the_attributes_most_people_set(project):
 
 
 def test_dg_checks_two_instances_in_one_project(project):
-    assert "All definitions loaded successfully" in run_dg(project, "check", "defs")
+    assert "All definitions loaded successfully" in start_dg(project, "check", "defs")
 
 
 def test_two_instances_bring_the_chain_twice(project):
