@@ -22,8 +22,8 @@ DECISIONS = ("cropped/12.png,remove,012.png", "cropped/13.png,keep,", "cropped/1
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults") / "images"
-    put_photos(folder, range(120))
-    for number in range(40):
+    put_photos(folder, range(60))
+    for number in range(20):
         put(photo(number), folder / "copies" / f"{number}.bmp")
         put(grain(number, (600, 400)), folder / "large" / f"{number}.jpg")
         put(grain(number, (600, 400)), folder / "text" / f"{number}.jpg", exif=exif(text="other bytes"))
