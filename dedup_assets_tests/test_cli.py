@@ -28,11 +28,22 @@ def images(tmp_path_factory):
     return folder
 
 
+def state(images):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size, path.stat().st_nlink) for path in images.rglob("*")}
+
+
 @pytest.fixture(scope="module")
-def store(images, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cli_store") / "store"
-    assert call("run", images, "--store", folder)[0] == 0
-    return folder
+def first_run(images, tmp_path_factory):
+    """The store of a run over the images, what it printed, and the images before and after."""
+    folder, before = tmp_path_factory.mktemp("cli_store") / "store", state(images)
+    code, out, _ = call("run", images, "--store", folder)
+    assert code == 0
+    return folder, out, before, state(images)
+
+
+@pytest.fixture(scope="module")
+def store(first_run):
+    return first_run[0]
 
 
 def call(*arguments):
@@ -72,9 +83,7 @@ def test_every_command_and_option_explains_itself(path, command):
         assert isinstance(parameter, click.Argument) or parameter.help, parameter.name
 
 
-def test_a_run_ends_with_the_numbers_and_what_to_do_next(images, tmp_path):
-    code, out, _ = call("run", images, "--store", tmp_path / "store")
-    assert code == 0
+def test_a_run_ends_with_the_numbers_and_what_to_do_next(first_run):
     for word in (
         "images",
         "unreadable",
@@ -85,7 +94,7 @@ def test_a_run_ends_with_the_numbers_and_what_to_do_next(images, tmp_path):
         "why IMAGE",
         "decisions.csv",
     ):
-        assert word in out
+        assert word in first_run[1]
 
 
 def test_a_second_run_decodes_nothing_and_says_so(images, store):
@@ -221,15 +230,9 @@ def test_export_prints_csv_without_a_file(store):
     assert out.splitlines()[0].startswith("image_id,file_hash,")
 
 
-def test_nothing_of_the_users_is_changed(images, tmp_path):
-    def state():
-        return {
-            path: (path.stat().st_mtime_ns, path.stat().st_size, path.stat().st_nlink) for path in images.rglob("*")
-        }
-
-    before = state()
-    call("run", images, "--store", tmp_path / "store")
-    assert state() == before
+def test_nothing_of_the_users_is_changed(first_run):
+    _, _, before, after = first_run
+    assert after == before
 
 
 def broken_folder(folder):
@@ -286,10 +289,9 @@ def test_wrong_usage_is_exit_code_2():
     assert call("export", "everything")[0] == 2
 
 
-def test_the_store_variable_names_the_store(images, tmp_path):
-    environment = {**os.environ, "DEDUP_STORE": str(tmp_path / "by_variable")}
-    command = [sys.executable, "-c", "from dedup_assets.cli import main; main()", "run", str(images)]
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+def test_the_store_variable_names_the_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEDUP_STORE", str(tmp_path / "by_variable"))
+    assert call("run", one_file(tmp_path / "x"))[0] == 0
     assert (tmp_path / "by_variable" / "dedup.duckdb").is_file()
 
 
@@ -313,7 +315,7 @@ def test_the_module_does_what_the_command_does(code, arguments, tmp_path):
     assert said[0] == said[1] != []
 
 
-def test_a_run_that_is_told_to_stop_says_that_it_goes_on_next_time(images, tmp_path):
+def test_a_run_that_is_told_to_stop_says_that_it_goes_on_next_time(tmp_path):
     code = """
 import os, signal
 from dedup_assets.core.steps import embeddings
@@ -321,6 +323,7 @@ embeddings._embed = lambda *_: os.kill(os.getpid(), signal.SIGINT)
 from dedup_assets.cli import main
 main()
 """
+    images = one_file(tmp_path / "x")
     run = [sys.executable, "-c", code, "run", str(images), "--store", str(tmp_path / "store")]
     ended = subprocess.run(run, capture_output=True, text=True, check=False)
     assert ended.returncode == 130
