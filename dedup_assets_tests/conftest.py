@@ -9,6 +9,7 @@ import uuid
 
 import fsspec
 import pytest
+from hypothesis import settings
 
 from dedup_assets_tests.chain import chain_in
 from dedup_assets_tests.pictures import photo, put, put_photos
@@ -21,6 +22,9 @@ sys.dont_write_bytecode = False
 
 # There are as many processes as cores: threads of theirs that wait for one another would only take time from the rest.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("unhurried", deadline=None)  # how long an example takes is no matter on a busy machine
+settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items):

@@ -282,7 +282,7 @@ def folders_and_decisions(draw):
     return folder, decisions
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(folders_and_decisions())
 def test_every_removed_image_leads_to_one_that_stays_or_was_discarded(case):
     folder, decisions = case
@@ -300,7 +300,7 @@ def test_every_removed_image_leads_to_one_that_stays_or_was_discarded(case):
             assert end.keeper_id not in removals
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(folders_and_decisions())
 def test_what_is_named_is_done(case):
     folder, decisions = case
@@ -318,7 +318,7 @@ def test_what_is_named_is_done(case):
             assert removals[image].keeper_id == entry.duplicate_of
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(folders_and_decisions(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_lines_does_not_matter(case, random):
     folder, decisions = case

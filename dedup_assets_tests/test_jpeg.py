@@ -5,7 +5,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
@@ -32,7 +32,6 @@ def opened(data, least=0):
     return image, image.size != size
 
 
-@settings(deadline=None)
 @given(
     width=SIDES,
     height=SIDES,
@@ -67,7 +66,6 @@ def check_facts(path, plain):
         assert (read_image(path).status == "ok") == plain
 
 
-@settings(deadline=None)
 @given(
     width=SIDES,
     height=SIDES,

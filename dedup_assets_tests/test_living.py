@@ -197,7 +197,6 @@ class LivingFolder(RuleBasedStateMachine):
 LivingFolder.TestCase.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=4 if EXAMPLES <= 3 else 12,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],  # to shrink takes minutes
     suppress_health_check=list(HealthCheck),
 )

@@ -107,7 +107,7 @@ def test_the_join_of_several_thousand_finds_what_comparing_every_pair_finds():
     check_join(vectors(3000, dimension=24), BENT, 0.1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 40), st.integers(1, 3), st.sampled_from([1, 7, 64]), st.sampled_from([0.0, 0.05, 0.4, 1.0]))
 def test_any_block_size_and_limit_gives_the_same(count, views, block, limit):
     with pytest.MonkeyPatch.context() as patch:
@@ -340,7 +340,7 @@ def known_of(found, kept, places, count):
     return Known(seen, first[both], second[both], nearest)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.integers(0, 60), st.integers(0, 20), st.integers(0, 20), st.integers(1, 3), st.integers(0, 10**6), st.booleans()
 )

@@ -100,13 +100,13 @@ def keepers_by_the_text(made):
     return sorted(keepers)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases())
 def test_keepers_are_those_of_the_text(made):
     assert np.flatnonzero(made.score().keeper < 0).tolist() == keepers_by_the_text(made)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_every_duplicate_scores_zero_and_lies_within_the_threshold_of_a_keeper_that_ranks_before_it(made):
     scores, distance = made.score(), made.image_distances()
@@ -122,7 +122,7 @@ def test_every_duplicate_scores_zero_and_lies_within_the_threshold_of_a_keeper_t
     assert np.isnan(np.delete(scores.keeper_distance, duplicates)).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_a_duplicate_belongs_to_the_nearest_keeper_before_it(made):
     scores, distance = made.score(), made.image_distances()
@@ -132,7 +132,7 @@ def test_a_duplicate_belongs_to_the_nearest_keeper_before_it(made):
         assert scores.keeper_distance[image] == distance[image, allowed].min()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases())
 def test_everyone_else_scores_the_distance_to_the_nearest_image_that_is_no_duplicate(made):
     scores, distance = made.score(), made.image_distances()
@@ -146,14 +146,14 @@ def test_everyone_else_scores_the_distance_to_the_nearest_image_that_is_no_dupli
             assert (scores.uniqueness[image], scores.nearest[image]) == (1.0, -1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_no_score_within_the_duplicate_threshold_is_a_keepers(made):
     scores = made.score()
     assert (scores.uniqueness[scores.keeper < 0] > made.thresholds.duplicate).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_labels_follow_the_scores(made):
     scores = made.score()
@@ -162,7 +162,7 @@ def test_labels_follow_the_scores(made):
         assert label == (DUPLICATE_LABEL if scores.keeper[image] >= 0 else NEAR_DUPLICATE_LABEL if near else None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_groups_are_what_duplicates_and_near_duplicates_connect_led_by_the_best_ranked(made):
     scores, distance = made.score(), made.image_distances()
@@ -178,7 +178,7 @@ def test_groups_are_what_duplicates_and_near_duplicates_connect_led_by_the_best_
         assert scores.group[image] == (lead if members.sum() > 1 else -1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_order_of_the_images_does_not_matter(made, random):
     order = np.array(random.sample(range(len(made.content)), len(made.content)))
