@@ -174,16 +174,26 @@ def wait_for_done(tab, groups):
     tab.locator("[data-stage]:not([aria-busy])").wait_for()
 
 
-@pytest.fixture
-def address(store):
-    """Where the Explorer of the store is served, by a thread of this process."""
-    listener = socket.create_server(("127.0.0.1", 0))
+@contextlib.contextmanager
+def served(store, port=0):
+    """The Explorer in a thread of this process until the end of the block: its address and port."""
+    listener = socket.create_server(("127.0.0.1", port))
+    port = listener.getsockname()[1]
     server = uvicorn.Server(uvicorn.Config(create_app(store), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{port}/", port
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def address(store):
+    """Where the Explorer of the store is served."""
+    with served(store) as (address, _):
+        yield address
 
 
 @pytest.fixture(scope="module")  # as long as it is there, its event loop keeps others from starting theirs

@@ -21,6 +21,7 @@ from dedup_assets_tests.explorer.support import (
     decisions,
     run_chain,
     scene,
+    served,
     serving,
     wait_for_done,
 )
@@ -29,7 +30,7 @@ from dedup_assets_tests.pictures import put
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 
-def decide_in_vain(tab, store):
+def decide_in_vain(tab, store, serving=served):
     """Decide to remove an image while no server answers; the port of the one that did."""
     with serving(store) as (address, port):
         tab.goto(f"{address}review?group=train/2.png")
@@ -240,7 +241,7 @@ def test_the_closer_look_shows_the_file_itself_and_what_was_shown_where_it_is_go
     put(scene(1, (1600, 1200)), images / "a.jpg", quality=90)
     put(scene(1, (1600, 1200)).crop((80, 60, 1560, 1170)), images / "b.jpg", quality=90)
     run_chain(images, store)
-    with serving(store) as (address, _):
+    with served(store) as (address, _):
         tab.goto(f"{address}review")
         tab.get_by_text("Suggested: keep").wait_for()
         loaded = "() => [...document.querySelectorAll('.canvas img')].filter(img => img.naturalWidth).length === 2"
@@ -356,7 +357,7 @@ def test_many_are_accepted_after_a_preview_and_undone_as_one(tab, store):
 
 
 def test_decisions_made_while_the_server_is_away_are_written_when_it_is_back(tab, store):
-    port = decide_in_vain(tab, store)
+    port = decide_in_vain(tab, store, serving)
     with serving(store, port):
         wait_for_done(tab, 1)
         assert list(decisions(store).values()) == ["remove"]
@@ -366,12 +367,12 @@ def test_decisions_kept_for_one_store_are_never_written_to_another(tab, store, m
     shutil.copytree(made / "store", tmp_path / "other")
     other = Store(tmp_path / "other")
     port = decide_in_vain(tab, store)
-    with serving(other, port):
+    with served(other, port):
         tab.get_by_text("The server shows another store by now").wait_for()
         tab.reload()
         wait_for_done(tab, 0)
         assert decisions(other) == {}
-    with serving(store, port):
+    with served(store, port):
         tab.reload()
         wait_for_done(tab, 1)
         assert decisions(store) == {"test/2_again.png": "remove"}
@@ -409,7 +410,7 @@ def test_an_answer_that_is_cut_off_is_said_and_asked_for_again(tab, store):
 
 
 def test_a_question_that_no_server_answers_is_said(tab, store):
-    with serving(store) as (address, _):
+    with served(store) as (address, _):
         tab.goto(f"{address}review?group=train/3.png")
         tab.get_by_text("Suggested: keep").wait_for()
     tab.keyboard.press("2")
@@ -418,7 +419,7 @@ def test_a_question_that_no_server_answers_is_said(tab, store):
 
 def test_a_decision_from_before_a_reload_is_settled_once_the_groups_are_there(tab, store):
     port = decide_in_vain(tab, store)
-    with serving(store, port):
+    with served(store, port):
         tab.route("**/api/review", lambda route: (time.sleep(1), route.continue_()))
         tab.reload()
         wait_for_done(tab, 1)
