@@ -20,11 +20,16 @@ NOBODY = 65534
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# There are as many processes as cores: threads of theirs that wait for one another would only take time from the rest.
+# There are more processes than cores: threads of theirs that wait for one another would only take time from the rest.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("unhurried", deadline=None)  # how long an example takes is no matter on a busy machine
 settings.load_profile("unhurried")
+
+
+def pytest_xdist_auto_num_workers():
+    """One process more than there are cores: one of them waits for servers, daemons and browsers most of the time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items):
