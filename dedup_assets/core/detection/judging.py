@@ -31,10 +31,10 @@ class Judge:
         return self._screen.worth_a_look(glance(outlines, first, second))
 
     def worth_aligning(
-        self, sketches: Pictures, outlines: Outlines, first: Indices, second: Indices
+        self, sketches: Pictures, crops: NDArray[np.int8], first: Indices, second: Indices
     ) -> NDArray[np.bool_]:
-        """(p,) the same of pairs of rows of `sketches` with their `outlines`: together they tell more."""
-        return self._screen.worth_aligning(evidence(sketches, first, second, outlines.light))
+        """(p,) the same of pairs of rows of `sketches` and of their `crops`, the light of their outlines."""
+        return self._screen.worth_aligning(evidence(sketches, first, second, crops))
 
     def agreements(
         self, sketches: Pictures, sizes: Sequence[Size], first: Indices, second: Indices, align: Align

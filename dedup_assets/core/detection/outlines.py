@@ -43,10 +43,6 @@ class Outlines(NamedTuple):
     light: NDArray[np.int8]
     colour: NDArray[np.int8]
 
-    def at(self, rows: Indices) -> "Outlines":
-        """Those of some of the pictures."""
-        return Outlines(self.light[rows], self.colour[rows])
-
 
 def outline(pictures: Pictures) -> Outlines:
     """Of (n, 48, 48, 3) uint8 RGB."""

@@ -43,7 +43,7 @@ class SiftPairs:
             part = left[start : start + _SKETCHES // 2]
             rows, ends = np.unique(np.stack([shard.first[part], shard.second[part]]), return_inverse=True)
             sketches = self._sketches.read([shard.contents[row] for row in rows.tolist()])
-            kept[part] = judge.worth_aligning(sketches, drawn.at(rows), *ends.reshape(2, -1))
+            kept[part] = judge.worth_aligning(sketches, drawn.light[rows], *ends.reshape(2, -1))
         return kept
 
     def _outlines_of(self, contents: Sequence[Content]) -> "Outlines":
