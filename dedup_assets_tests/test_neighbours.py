@@ -243,6 +243,7 @@ def test_products_are_exact_whatever_multiplies(dimension, monkeypatch):
     here = (products.floats(dimension), products.BY_ONNXRUNTIME, products.BY_TORCH)
     for multiply in (*here, products.on_device("cpu", dimension)):
         assert (multiply(one, other) == truth).all()
+        assert (multiply(one[:1], other) == truth[:1]).all()
         many, wide = np.tile(one, (30, 1)), np.tile(other, (8, 1))[:300]
         peaks = multiply.peaks(multiply.prepared(many), multiply.prepared(wide))
         parts = np.split(np.tile(truth, (30, 8))[:, :300], range(multiply.part, 300, multiply.part), axis=1)
@@ -267,17 +268,38 @@ def test_what_multiplies_depends_on_how_much_there_is(monkeypatch):
     assert chosen == [products.FLOAT32, products.BY_ONNXRUNTIME, products.BY_TORCH]
 
 
-@pytest.mark.parametrize("fault", [ImportError("no onnxruntime"), RuntimeError("no such instructions"), None])
-def test_floats_do_it_where_integers_cannot(fault, monkeypatch):
-    def faulty(one, other):
-        if fault:
-            raise fault
-        return np.clip(products.FLOAT64.product(one, other), -(2**15), 2**15)  # as processors do that saturate
+def saturating(one, other):
+    """As some processors do."""
+    return np.clip(products.FLOAT64.product(one, other), -(2**15), 2**15)
 
-    wrong = replace(products.FLOAT64, product=faulty)
-    monkeypatch.setattr(products, "BY_TORCH", wrong)
-    monkeypatch.setattr(products, "BY_ONNXRUNTIME", wrong)
-    assert products.multiplier(64, 1e15, "cpu") is products.FLOAT32
+
+def saturating_alone(one, other):
+    return (saturating if len(one) == 1 else products.FLOAT64.product)(one, other)
+
+
+def without_library(one, other):
+    raise ImportError("no onnxruntime")
+
+
+@pytest.mark.parametrize("product", [products.FLOAT64.product, saturating, saturating_alone, without_library])
+def test_integers_do_it_only_where_they_are_exact(product, monkeypatch):
+    fast = replace(products.FLOAT64, product=product)
+    monkeypatch.setattr(products, "BY_TORCH", fast)
+    monkeypatch.setattr(products, "BY_ONNXRUNTIME", fast)
+    monkeypatch.setattr(products, "_least_seconds", lambda multiply, *_: multiply is not fast)
+    products._pays.cache_clear()
+    exact = product is products.FLOAT64.product
+    assert products.multiplier(64, 1e15, "cpu") is (fast if exact else products.FLOAT32)
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_integers_do_it_only_where_they_are_faster(faster, monkeypatch):
+    exact = replace(products.FLOAT64)
+    monkeypatch.setattr(products, "BY_ONNXRUNTIME", exact)
+    monkeypatch.setattr(products, "BY_TORCH", exact)
+    monkeypatch.setattr(products, "_least_seconds", lambda multiply, *_: (multiply is exact) != faster)
+    products._pays.cache_clear()
+    assert (products.multiplier(64, 1e15, "cpu") is exact) == faster
 
 
 def cuda_on_the_processor(monkeypatch):

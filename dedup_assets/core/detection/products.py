@@ -166,10 +166,14 @@ def _probes(dimension: int) -> Int8:
 
 @lru_cache
 def _pays(integer: Multiplier, dimension: int) -> bool:
-    """Whether int8 is multiplied exactly here, and faster than floats are: not every processor can."""
+    """Whether int8 is multiplied exactly here, and faster than floats are: not every processor can.
+
+    A row alone counts too: libraries have ways of their own for it.
+    """
     one, other = _probes(dimension)
+    truth = FLOAT64(one, other)
     try:
-        exact = np.array_equal(integer(one, other), FLOAT64(one, other))
+        exact = all(np.array_equal(integer(one[:rows], other), truth[:rows]) for rows in (1, _PROBE))
     except Exception:  # the library is not there, or cannot do it here: floats can
         return False
     return exact and _least_seconds(integer, one, other) < _least_seconds(floats(dimension), one, other)
